@@ -1,0 +1,54 @@
+"""Posteriors of the static code, Q_φ(z^c | x_{1:T}).
+
+Shapes: B clips, T frames of C×H×W, F features of a frame, Dc content dimensions.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rwae_core.config import ModelConfig
+from rwae_core.gaussian import Gaussian, GaussianHead
+
+
+class RecurrentContent(nn.Module):
+    """The paper's: an LSTM over the features h_{1:T} of all frames (Fig. 1b). It can see the whole motion."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(config.hidden_dim, config.hidden_dim, batch_first=True)
+        self.head = GaussianHead(config.hidden_dim, config.content_dim)
+
+    def forward(self, clip: Float[Tensor, "B T C H W"], features: Float[Tensor, "B T F"]) -> Gaussian:
+        return self.head(self.lstm(features)[0][:, -1])
+
+
+class PatchContent(nn.Module):
+    """A bag of patches: features of 22×22 pixel patches, pooled (mean and maximum) over space and time.
+
+    It sees local appearance only, neither the order of the frames nor where a patch lies, so pose and motion can
+    reach the decoder through z^m alone.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        first, second, third = config.patch_widths
+        self.patches = nn.Sequential(
+            nn.Conv2d(config.channels, first, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(first, second, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(second, third, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(third, third, 1),
+            nn.LeakyReLU(0.2),
+        )
+        self.pooled = nn.Sequential(nn.Linear(2 * third, third), nn.LeakyReLU(0.2))
+        self.head = GaussianHead(third, config.content_dim)
+
+    def forward(self, clip: Float[Tensor, "B T C H W"], features: Float[Tensor, "B T F"]) -> Gaussian:
+        patches = self.patches(clip.flatten(0, 1))
+        bag = patches.unflatten(0, clip.shape[:2]).movedim(2, -1).flatten(1, 3)  # B, T·H'·W', channels
+        return self.head(self.pooled(torch.cat([bag.mean(1), bag.amax(1)], dim=-1)))

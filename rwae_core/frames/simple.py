@@ -1,0 +1,44 @@
+"""The simple ("S") frame networks of DS-VAE (Li & Mandt 2018): 4×4 convolutions of stride 2, and their transposes.
+
+Shapes: N frames of C×H×W, F features.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rwae_core.config import ModelConfig
+
+
+class SimpleEncoder(nn.Module):
+    """Strided convolutions down to 4×4 and one fully connected layer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = config.channels
+        for width in config.frame_networks.encoder_widths:
+            layers += [nn.Conv2d(before, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            before = width
+        self.convolutions = nn.Sequential(*layers)
+        self.features = nn.Sequential(nn.Flatten(), nn.Linear(before * 16, config.hidden_dim), nn.LeakyReLU(0.2))
+
+    def forward(self, frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N F"]:
+        return self.features(self.convolutions(frames))
+
+
+class SimpleDecoder(nn.Module):
+    """One fully connected layer to 4×4, transposed convolutions up to the frame, a sigmoid."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        widths = config.frame_networks.decoder_widths
+        self.features = nn.Sequential(nn.Linear(config.hidden_dim, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4)))
+        layers: list[nn.Module] = []
+        for before, after in zip(widths, (*widths[1:], config.channels), strict=True):
+            layers += [nn.LeakyReLU(0.2), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+        self.convolutions = nn.Sequential(*layers)
+
+    def forward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, "N C H W"]:
+        return self.convolutions(self.features(features)).float().sigmoid()

@@ -1,0 +1,54 @@
+"""The dynamic code: its posterior Q_φ(z^m_t | z^m_{<t}, x_t) and its learned recurrent prior P_ψ(z^m_t | z^m_{<t}).
+
+Both are cells that make one step; whoever samples owns the loop and the generator.
+Shapes: B clips, T steps, F features of a frame, Dm motion dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from rwae_core.config import ModelConfig
+from rwae_core.gaussian import Gaussian, GaussianHead
+
+
+class State(NamedTuple):
+    """Hidden and cell state of an LSTM."""
+
+    hidden: Float[Tensor, "B H"]
+    cell: Float[Tensor, "B H"]
+
+
+class MotionPosterior(nn.Module):
+    """One step of Q_φ(z^m_t | z^m_{<t}, x_t): an LSTM cell on (h_t, z^m_{t−1}) and a Gaussian head (eq. 5)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(config.hidden_dim + config.motion_dim, config.hidden_dim)
+        self.head = GaussianHead(config.hidden_dim, config.motion_dim)
+
+    def forward(
+        self, features: Float[Tensor, "B F"], previous: Float[Tensor, "B Dm"], state: State | None
+    ) -> tuple[Gaussian, State]:
+        after = State(*self.cell(torch.cat([features, previous], dim=-1), state))
+        return self.head(after.hidden), after
+
+
+class RecurrentPrior(nn.Module):
+    """One step of P_ψ(z^m_t | z^m_{<t}) = N(μ_ψ, σ²_ψ): an LSTM cell on z^m_{t−1} and a Gaussian head (eq. 4).
+
+    The first step is given z^m_0 = 0.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(config.motion_dim, config.hidden_dim)
+        self.head = GaussianHead(config.hidden_dim, config.motion_dim)
+
+    def forward(self, previous: Float[Tensor, "B Dm"], state: State | None) -> tuple[Gaussian, State]:
+        after = State(*self.cell(previous, state))
+        return self.head(after.hidden), after

@@ -1,0 +1,117 @@
+"""Liberated Pixel Cup sprites as in Li & Mandt 2018: 1296 characters × 9 actions, composed on the device from layers.
+
+Shapes: B clips, T = 8 frames of 3×64×64 with values in [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+CELL = 64
+SHEET_COLUMNS = 13
+SHOES = 1
+VARIANTS = 6
+ATTRIBUTES = ("body", "bottomwear", "topwear", "hair")
+ACTIONS = tuple(f"{move} {view}" for move in ("walk", "spellcard", "slash") for view in ("front", "left", "right"))
+TRAIN_CHARACTERS, VALIDATION_CHARACTERS = 900, 100
+
+_FIRST_CELLS = {
+    **{"walk front": 131, "walk left": 118, "walk right": 144},
+    **{"spellcard front": 26, "spellcard left": 13, "spellcard right": 39},
+    **{"slash front": 182, "slash left": 169, "slash right": 195},
+}
+_OFFSETS = {
+    "walk": (7, 0, 1, 2, 3, 4, 5, 6),
+    "spellcard": (0, 1, 2, 3, 4, 5, 4, 6),
+    "slash": (0, 1, 2, 3, 4, 5, 4, 0),
+}
+
+
+class DataError(Exception):
+    """A dataset is missing or incomplete; the message says what to fetch and where to put it."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is true of each clip: its variant of each attribute, and its action."""
+
+    attributes: Int[Tensor, "B 4"]
+    action: Int[Tensor, " B"]
+
+
+class Sprites:
+    """All Sprites clips of one split, composed when asked for.
+
+    The permutation of the characters is the published one; of its first 1000, the training characters, the last 100
+    are `validation`, held out for choosing between models. The 296 of `test` are for final figures alone.
+
+    Args:
+        folder: Holds one folder of RGBA sheets for each layer.
+        split: "train" (900 characters), "validation" (100) or "test" (296).
+        device: Where clips are composed.
+
+    Raises:
+        DataError: a sheet is missing or has another size.
+    """
+
+    frames = 8
+
+    def __init__(self, folder: Path, split: str, device: torch.device | str = "cpu") -> None:
+        self.layers = [
+            torch.stack([_cells(Path(folder) / layer / f"{variant}.png") for variant in variants]).to(device)
+            for layer, variants in [*((name, range(VARIANTS)) for name in ATTRIBUTES), ("shoes", [SHOES])]
+        ]  # each: variant, action, frame, RGBA, height, width
+        order = np.random.RandomState(423).permutation(VARIANTS ** len(ATTRIBUTES))
+        first, last = {
+            "train": (0, TRAIN_CHARACTERS),
+            "validation": (TRAIN_CHARACTERS, TRAIN_CHARACTERS + VALIDATION_CHARACTERS),
+            "test": (TRAIN_CHARACTERS + VALIDATION_CHARACTERS, len(order)),
+        }[split]
+        characters = np.stack(np.unravel_index(order[first:last], (VARIANTS,) * len(ATTRIBUTES)), 1)
+        self.characters = torch.as_tensor(characters, device=device)
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        return len(self.characters) * len(ACTIONS)
+
+    def labels(self, indices: Int[Tensor, " B"]) -> Labels:
+        """Labels of clips: clip i is character i // 9 doing action i % 9."""
+        indices = indices.to(self.device)
+        return Labels(self.characters[indices // len(ACTIONS)], indices % len(ACTIONS))
+
+    def clips(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B T C H W"]:
+        """The clips themselves."""
+        return self.compose(self.labels(indices))
+
+    def compose(self, labels: Labels) -> Float[Tensor, "B T C H W"]:
+        """Lays body, bottomwear, topwear, hair and shoes over black: x ← x (1 − α) + colour · α."""
+        clip = torch.zeros(len(labels.action), self.frames, 3, CELL, CELL, device=self.device)
+        shoes = torch.zeros_like(labels.action)
+        for layer, variant in zip(self.layers, [*labels.attributes.unbind(1), shoes], strict=True):
+            colour, alpha = (layer[variant, labels.action].float() / 255).split((3, 1), dim=2)
+            clip = clip + (colour - clip) * alpha
+        return clip
+
+
+def _cells(path: Path) -> Tensor:
+    """Cells of one sheet in the order of the actions: action, frame, RGBA, height, width."""
+    if not path.is_file():
+        raise DataError(
+            f"{path} is missing. Sprites needs the layers of github.com/YingzhenLi/Sprites as "
+            f"<data>/{{body,bottomwear,topwear,hair,shoes}}/<variant>.png; point --data at that folder."
+        )
+    with Image.open(path) as image:
+        sheet = torch.from_numpy(np.array(image.convert("RGBA")))
+    rows = sheet.shape[0] // CELL
+    if tuple(sheet.shape) != (rows * CELL, SHEET_COLUMNS * CELL, 4) or rows < 16:
+        raise DataError(f"{path} is {sheet.shape[1]}×{sheet.shape[0]} pixels; a sheet has 13 columns of 64-pixel cells")
+    grid = sheet.unflatten(0, (rows, CELL)).unflatten(2, (SHEET_COLUMNS, CELL)).permute(0, 2, 4, 1, 3).flatten(0, 1)
+    cells = [[_FIRST_CELLS[action] + offset for offset in _OFFSETS[action.split()[0]]] for action in ACTIONS]
+    return grid[torch.tensor(cells)]
