@@ -13,7 +13,9 @@ class SimpleFrames(BaseModel):
     """The simple ("S") frame networks: strided convolutions down to 4×4 and their mirror image.
 
     `encoder_widths` and `decoder_widths` are the channels after each halving, and before each doubling, of the
-    resolution, so both need log2(size / 4) entries: 4 for 64 pixels, 5 for 128.
+    resolution: log2(size / 4) entries, 4 for 64 pixels, 5 for 128. With fewer `encoder_widths`, frames are first
+    averaged down, which hides fine shapes from the motion posterior. A "linear" output trains faster than a "sigmoid"
+    on dark frames, where that saturates; it is clamped to [0, 1] outside of training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,6 +23,7 @@ class SimpleFrames(BaseModel):
     network: Literal["simple"] = "simple"
     encoder_widths: tuple[Width, ...] = (256, 256, 256, 256)
     decoder_widths: tuple[Width, ...] = (256, 256, 256, 256)
+    output: Literal["sigmoid", "linear"] = "sigmoid"
 
 
 class ModelConfig(BaseModel):
@@ -49,10 +52,11 @@ class ModelConfig(BaseModel):
         halvings = self.size.bit_length() - 3
         if self.size < 8 or self.size != 4 << halvings:
             raise ValueError(f"size is {self.size}; it must be a power of two of at least 8, such as 64 or 128")
-        for name in ("encoder_widths", "decoder_widths"):
-            found = len(getattr(self.frame_networks, name))
-            if found != halvings:
-                raise ValueError(f"{name} has {found} entries; {self.size} pixels need {halvings}")
+        encoder, decoder = len(self.frame_networks.encoder_widths), len(self.frame_networks.decoder_widths)
+        if not 1 <= encoder <= halvings:
+            raise ValueError(f"encoder_widths has {encoder} entries; {self.size} pixels take 1 to {halvings}")
+        if decoder != halvings:
+            raise ValueError(f"decoder_widths has {decoder} entries; {self.size} pixels need {halvings}")
         return self
 
     @property

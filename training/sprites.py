@@ -99,6 +99,27 @@ class Sprites:
             clip = clip + (colour - clip) * alpha
         return clip
 
+    def nearest_errors(self, clips: Float[Tensor, "B T C H W"], labels: Labels) -> Int[Tensor, "B 5"]:
+        """1 where a clip is nearer to a true clip with another label than to the one it should be.
+
+        The true clip of every label is known, so this needs no classifier: each label in turn (action, body,
+        bottomwear, topwear, hair) is varied while the others are right. It is what training watches; reported figures
+        are the judge's (`training.judge`).
+        """
+        wrong = []
+        for column, count in enumerate((len(ACTIONS), *[VARIANTS] * len(ATTRIBUTES))):
+            distances = []
+            for variant in range(count):
+                attributes, action = labels.attributes.clone(), labels.action
+                if column == 0:
+                    action = torch.full_like(action, variant)
+                else:
+                    attributes[:, column - 1] = variant
+                distances.append((self.compose(Labels(attributes, action)) - clips).square().flatten(1).sum(1))
+            intended = labels.action if column == 0 else labels.attributes[:, column - 1]
+            wrong.append(torch.stack(distances, 1).argmin(1) != intended)
+        return torch.stack(wrong, 1).int()
+
 
 def _cells(path: Path) -> Tensor:
     """Cells of one sheet in the order of the actions: action, frame, RGBA, height, width."""

@@ -16,9 +16,11 @@ class SimpleEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
+        widths = config.frame_networks.encoder_widths
+        averaged = config.size // (4 << len(widths))
+        layers: list[nn.Module] = [nn.AvgPool2d(averaged)] if averaged > 1 else []
         before = config.channels
-        for width in config.frame_networks.encoder_widths:
+        for width in widths:
             layers += [nn.Conv2d(before, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
             before = width
         self.convolutions = nn.Sequential(*layers)
@@ -29,7 +31,7 @@ class SimpleEncoder(nn.Module):
 
 
 class SimpleDecoder(nn.Module):
-    """One fully connected layer to 4×4, transposed convolutions up to the frame, a sigmoid."""
+    """One fully connected layer to 4×4, transposed convolutions up to the frame, a sigmoid or a clamp."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -39,6 +41,10 @@ class SimpleDecoder(nn.Module):
         for before, after in zip(widths, (*widths[1:], config.channels), strict=True):
             layers += [nn.LeakyReLU(0.2), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
         self.convolutions = nn.Sequential(*layers)
+        self.sigmoid = config.frame_networks.output == "sigmoid"
 
     def forward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, "N C H W"]:
-        return self.convolutions(self.features(features)).float().sigmoid()
+        frames = self.convolutions(self.features(features)).float()
+        if self.sigmoid:
+            return frames.sigmoid()
+        return frames if self.training else frames.clamp(0, 1)

@@ -1,0 +1,44 @@
+"""What each posterior sees of a clip in training: changes of one factor only, so that the other factor's code pays.
+
+Shapes: B clips, T frames of C×H×W with values in [0, 1]; S frames of a content view.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def random_frames(
+    clip: Float[Tensor, "B T C H W"], count: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "B S C H W"], Tensor]:
+    """`count` different frames of each clip in random order, and their indices (B, S)."""
+    batch, steps = clip.shape[:2]
+    chosen = torch.rand(batch, steps, generator=generator, device=clip.device).argsort(1)[:, :count]
+    return clip[torch.arange(batch, device=clip.device)[:, None], chosen], chosen
+
+
+def content_view(
+    clip: Float[Tensor, "B T C H W"], count: int, generator: torch.Generator
+) -> Float[Tensor, "B S C H W"]:
+    """A few frames, half of the clips mirrored: keeps what the object is, hides its order and left from right."""
+    frames, _ = random_frames(clip, count, generator)
+    mirrored = torch.rand(len(clip), 1, 1, 1, 1, generator=generator, device=clip.device) < 0.5
+    return torch.where(mirrored, frames.flip(-1), frames)
+
+
+def motion_view(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) -> Float[Tensor, "B T C H W"]:
+    """Colours mixed at random, the same in all frames of a clip: keeps what it does, hides its colours.
+
+    Each clip's channels are averaged with random weights, dimmed or brightened, and bent by a gamma per channel.
+    """
+    batch, channels = len(clip), clip.shape[2]
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(batch, *shape, generator=generator, device=clip.device)
+
+    weights = uniform(channels, channels).square()
+    weights = weights / weights.sum(2, keepdim=True) * (0.5 + 0.7 * uniform(1, 1))
+    gamma = torch.exp(0.5 * torch.randn(batch, 1, channels, 1, 1, generator=generator, device=clip.device))
+    return torch.einsum("bij,btjhw->btihw", weights, clip).clamp(0, 1).pow(gamma)
