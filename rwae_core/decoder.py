@@ -23,14 +23,15 @@ class Decoder(nn.Module):
         super().__init__()
         hidden = config.hidden_dim
         self.codes = nn.Sequential(nn.Linear(config.content_dim + config.motion_dim, hidden), nn.LeakyReLU(0.2))
-        self.lstm = nn.LSTM(hidden, hidden, batch_first=True) if config.decoder == "recurrent" else None
-        self.memoryless = None if self.lstm else nn.Sequential(nn.Linear(hidden, hidden), nn.LeakyReLU(0.2))
+        self.recurrent = config.decoder == "recurrent"
+        if self.recurrent:
+            self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
+        else:
+            self.memoryless = nn.Sequential(nn.Linear(hidden, hidden), nn.LeakyReLU(0.2))
         self.frames = SimpleDecoder(config)
 
-    def forward(
-        self, z_c: Float[Tensor, "B Dc"], z_m: Float[Tensor, "B T Dm"]
-    ) -> Float[Tensor, "B T C H W"]:
+    def forward(self, z_c: Float[Tensor, "B Dc"], z_m: Float[Tensor, "B T Dm"]) -> Float[Tensor, "B T C H W"]:
         steps = z_m.shape[1]
         codes = self.codes(torch.cat([z_c[:, None].expand(-1, steps, -1), z_m], dim=-1))
-        hidden = self.lstm(codes)[0] if self.lstm else self.memoryless(codes)
+        hidden = self.lstm(codes)[0] if self.recurrent else self.memoryless(codes)
         return self.frames(hidden.flatten(0, 1)).unflatten(0, (len(z_c), steps))

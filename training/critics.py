@@ -5,9 +5,13 @@ Shapes: n samples, D dimensions of a code.
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+from rwae_core.config import ModelConfig
+from training.preset import Objective
 
 
 class FeatureCritic(nn.Module):
@@ -22,3 +26,31 @@ class FeatureCritic(nn.Module):
 
     def forward(self, codes: Float[Tensor, "n D"]) -> Float[Tensor, "n 1"]:
         return self.layers(codes)
+
+
+class DependenceCritic(nn.Module):
+    """Tells codes (z^c, z^m) of one clip from those of two; its logit estimates ln q(z^c, z^m) / q(z^c) q(z^m)."""
+
+    def __init__(self, content_dim: int, motion_dim: int, frames: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(content_dim + motion_dim * frames, 256),
+            nn.LeakyReLU(0.2),
+            nn.Linear(256, 256),
+            nn.LeakyReLU(0.2),
+            nn.Linear(256, 1),
+        )
+
+    def forward(self, z_c: Float[Tensor, "n Dc"], z_m: Float[Tensor, "n T Dm"]) -> Float[Tensor, " n"]:
+        return self.layers(torch.cat([z_c, z_m.flatten(1)], dim=1)).squeeze(1)
+
+
+class Critics(nn.Module):
+    """The critics that a preset's objective needs."""
+
+    def __init__(self, model: ModelConfig, objective: Objective) -> None:
+        super().__init__()
+        self.content = FeatureCritic(model.content_dim) if objective.content_mmd else None
+        self.dependence = (
+            DependenceCritic(model.content_dim, model.motion_dim, model.frames) if objective.dependence else None
+        )

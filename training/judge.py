@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -83,11 +83,3 @@ def load_judge(folder: Path, cache: Path, device: torch.device | str = "cpu") ->
     cache.mkdir(parents=True, exist_ok=True)
     save_file(judge.state_dict(), path)
     return judge
-
-
-@torch.no_grad()
-def errors(judge: Judge, clips: Float[Tensor, "B T C H W"], labels: Labels) -> Int[Tensor, "B 5"]:
-    """1 where the judge's verdict differs from `labels`: action, body, bottomwear, topwear, hair."""
-    found = judge.verdict(clips)
-    wrong = [found.action != labels.action, *(found.attributes != labels.attributes).unbind(1)]
-    return torch.stack(wrong, 1).int()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from rwae_core.gaussian import Gaussian
 
@@ -88,3 +89,26 @@ def _off_diagonal_mean(kernels: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*
     n = kernels.shape[-1]
     diagonal = kernels.diagonal(dim1=-2, dim2=-1).sum(-1)
     return (kernels.sum((-2, -1)) - diagonal) / (n * (n - 1))
+
+
+def dependence(
+    critic: Callable[[Tensor, Tensor], Tensor], z_c: Float[Tensor, "n Dc"], z_m: Float[Tensor, "n T Dm"]
+) -> Scalar:
+    """Estimate of KL(q(z^c, z^m_{1:T}) ‖ q(z^c) q(z^m_{1:T})), in nats, by the density ratio of a classifier.
+
+    The codes are independent in the model (eq. 4). The estimator is that of FactorVAE (Kim & Mnih 2018).
+
+    Args:
+        critic: Logit of "these codes are of one clip"; see `dependence_critic_loss`.
+        z_c: Draws from the posterior.
+        z_m: Draws from the posterior, of the same clips.
+    """
+    return critic(z_c, z_m).mean()
+
+
+def dependence_critic_loss(
+    critic: Callable[[Tensor, Tensor], Tensor], z_c: Float[Tensor, "n Dc"], z_m: Float[Tensor, "n T Dm"]
+) -> Scalar:
+    """Cross-entropy of telling codes of one clip from those of two; row i's stranger is row i + 1."""
+    same, strangers = critic(z_c, z_m), critic(z_c.roll(1, 0), z_m)
+    return functional.softplus(-same).mean() + functional.softplus(strangers).mean()

@@ -81,6 +81,7 @@ class Schedule(_Section):
 class Preset(_Section):
     """One way to train one model."""
 
+    name: str
     dataset: Literal["sprites"]
     about: str
     model: ModelConfig
@@ -105,4 +106,4 @@ def load(name: str) -> Preset:
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
         raise FileNotFoundError(f"no preset '{name}'; there are {', '.join(names())}, or give the path of a .toml file")
-    return Preset.model_validate(tomllib.loads(path.read_text()))
+    return Preset.model_validate({"name": path.stem, **tomllib.loads(path.read_text())})

@@ -19,7 +19,7 @@ class SimpleEncoder(nn.Module):
         widths = config.frame_networks.encoder_widths
         averaged = config.size // (4 << len(widths))
         layers: list[nn.Module] = [nn.AvgPool2d(averaged)] if averaged > 1 else []
-        before = config.channels
+        before: int = config.channels
         for width in widths:
             layers += [nn.Conv2d(before, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
             before = width
