@@ -1,0 +1,234 @@
+"""The one table of what can go wrong: errors of the core, of media, of the engine and of HTTP, as RFC 9457 problems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import fastapi
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from rwae_core.errors import ShapeError
+from rwae_core.media.errors import (
+    MediaError,
+    MediaModalityError,
+    MediaTimeoutError,
+    MediaTooLargeError,
+    UndecodableMediaError,
+    UnsupportedMediaError,
+)
+from service.engine import ClosedError, DeadlineError, QueueFullError
+from service.library import NoModelError, UnknownModelError
+
+RETRY_AFTER_S = 5
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(Exception):
+    """A field of the request is at fault; `cause` says so where another error is the reason."""
+
+    def __init__(self, field: str, detail: str, cause: Exception | None = None) -> None:
+        super().__init__(detail)
+        self.field = field
+        self.cause = cause
+
+
+class KeyMissingError(Exception):
+    """Keys are set, and the request brought none or a wrong one."""
+
+
+class BodyTooLargeError(fastapi.HTTPException):
+    """The body has more bytes than may be sent here. While FastAPI reads a body it lets only its own errors pass."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            413, f"The body has more than the {limit:,} bytes that are allowed: send a shorter or smaller clip."
+        )
+
+
+class NotReadyError(Exception):
+    """The service starts or ends."""
+
+
+class UnlistedError(Exception):
+    """Stands for everything that is not in the table, and says nothing about it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row: status, the tail of the problem's `type`, its title, and an example of its `detail`."""
+
+    status: int
+    name: str
+    title: str
+    example: str
+
+
+KINDS: dict[type[Exception], Kind] = {
+    UndecodableMediaError: Kind(
+        400, "undecodable-media", "The file cannot be decoded", "file: The file is empty: send a clip."
+    ),
+    KeyMissingError: Kind(
+        401,
+        "key-missing",
+        "A key is needed",
+        "Send one of the service's keys, as 'Authorization: Bearer …' or as 'X-API-Key'.",
+    ),
+    UnknownModelError: Kind(
+        404, "unknown-model", "No such model", "There is no model of that name; served are: sprites."
+    ),
+    MediaTooLargeError: Kind(
+        413,
+        "too-large",
+        "Too large",
+        "file: The clip has more than the 512 frames that are allowed: send a shorter part of it.",
+    ),
+    BodyTooLargeError: Kind(
+        413,
+        "too-large",
+        "Too large",
+        "The body has more than the 33,619,968 bytes that are allowed: send a shorter or smaller clip.",
+    ),
+    UnsupportedMediaError: Kind(
+        415,
+        "unsupported-media",
+        "Not a kind of file that is read",
+        "file: The bytes are of no supported kind: send MP4, MOV, WebM, GIF, animated WebP or APNG.",
+    ),
+    FieldError: Kind(422, "invalid-field", "A field is not valid", "scale: Input should be less than or equal to 16."),
+    ShapeError: Kind(422, "invalid-field", "A field is not valid", "z_m has no step; a clip has at least one."),
+    MediaModalityError: Kind(
+        422,
+        "wrong-modality",
+        "Not what the model reads",
+        "file: The file holds sound only, and the model reads pictures.",
+    ),
+    QueueFullError: Kind(
+        429, "queue-full", "Too many requests wait", "Too many requests are waiting: try again in about 2 s."
+    ),
+    NotReadyError: Kind(503, "not-ready", "Not ready", "The models are being loaded: try again soon."),
+    NoModelError: Kind(503, "no-model", "No model is loaded", "No model is loaded; the log of the service says why."),
+    ClosedError: Kind(503, "shutting-down", "Shutting down", "The service is shutting down: try again soon."),
+    DeadlineError: Kind(
+        504, "deadline", "Not done in time", "The answer was not there within 30 s: ask for fewer frames."
+    ),
+    MediaTimeoutError: Kind(
+        504, "deadline", "Not done in time", "file: The file was not decoded in time: send a shorter clip."
+    ),
+    UnlistedError: Kind(
+        500,
+        "internal",
+        "Internal error",
+        "Something went wrong inside the service; its log says more about this request_id.",
+    ),
+}
+
+
+def problem(error: Exception, request_id: str) -> JSONResponse:
+    """The answer that tells a client of an error."""
+    if isinstance(error, RequestValidationError):
+        error = _first_fault(error)
+    field = error.field if isinstance(error, FieldError) else None
+    detail = str(error)
+    headers: dict[str, str] = {}
+    if isinstance(error, FieldError) and error.cause is not None:
+        error = error.cause
+    kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), None)
+    if isinstance(error, HTTPException):
+        detail = error.detail
+        headers.update(error.headers or {})
+        if kind is None:
+            phrase = HTTPStatus(error.status_code).phrase
+            kind = Kind(error.status_code, phrase.lower().replace(" ", "-"), phrase, "")
+            detail = _HTTP_DETAILS.get(error.detail, error.detail)
+    elif kind is None:
+        kind = KINDS[UnlistedError]
+        detail = kind.example
+    if kind.status in (429, 503):
+        headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
+    if kind.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(
+        {
+            "type": f"urn:problem-type:rwae:{kind.name}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": detail,
+            "request_id": request_id,
+            **({} if field is None else {"field": field}),
+        },
+        kind.status,
+        headers,
+        MEDIA_TYPE,
+    )
+
+
+def register(app: fastapi.FastAPI) -> None:
+    """Makes every error of the table a problem."""
+
+    async def answer(request: Request, error: Exception) -> JSONResponse:
+        return problem(error, request.state.context.id)
+
+    for kind in (*KINDS, MediaError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, answer)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI of the errors with these statuses, each with an example."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        rows = {kind.name: kind for kind in reversed(KINDS.values()) if kind.status == status}
+        described[status] = {
+            "description": "; ".join(row.title for row in rows.values()),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {
+                        name: {
+                            "value": {
+                                "type": f"urn:problem-type:rwae:{name}",
+                                "title": row.title,
+                                "status": status,
+                                "detail": row.example,
+                                "request_id": "0f3c1d9c5a7b4e5f",
+                            }
+                        }
+                        for name, row in rows.items()
+                    },
+                }
+            },
+        }
+        if status in (429, 503):
+            described[status]["headers"] = {
+                "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}}
+            }
+    return described
+
+
+_HTTP_DETAILS = {
+    "Not Found": "There is nothing at this path; /docs lists what there is.",
+    "Method Not Allowed": "This path does not answer to this method; /docs lists what there is.",
+    "There was an error parsing the body": "The body cannot be read: it is cut off, nested too deep, or not in UTF-8.",
+}
+
+_MESSAGES = {
+    "missing": "This field is needed.",
+    "extra_forbidden": "There is no such field; /docs lists those there are.",
+    "json_invalid": "The body is not valid JSON.",
+    "model_attributes_type": "Send the fields as a JSON object with 'Content-Type: application/json'.",
+}
+
+
+def _first_fault(error: RequestValidationError) -> FieldError:
+    """The first fault that validation found, without the input itself, which may be large or a file's name."""
+    fault = error.errors()[0]
+    path = [part for part in fault["loc"] if part != "body"] if fault["type"] != "json_invalid" else []
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or "body"
+    message = _MESSAGES.get(fault["type"], fault["msg"].removeprefix("Value error, ").rstrip(".") + ".")
+    if "UploadFile" in message:
+        message = "This has to be a file: a part of the form with a filename."
+    return FieldError(field, f"{field}: {message}")

@@ -1,0 +1,129 @@
+"""What the service can be told through its environment."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class DeviceError(Exception):
+    """`RWAE_DEVICE` names a device that this machine does not have."""
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use: its affinity, further limited by a container's quota (cgroup v2 or v1)."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    groups = Path("/sys/fs/cgroup")
+    try:
+        if (groups / "cpu.max").exists():
+            quota, period = (groups / "cpu.max").read_text().split()
+        else:
+            quota, period = ((groups / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        if int(quota) > 0:
+            cpus = min(cpus, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no cgroup, or no quota ("max")
+        pass
+    return max(1, cpus)
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """Settings of one process, each read from `RWAE_<NAME>`; an empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(env_prefix="RWAE_", env_ignore_empty=True, frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on; `0.0.0.0` for every interface")
+    port: int = Field(8000, ge=0, le=65535, description="port; 0 picks a free one")
+    weights_dir: Path = Field(Path("weights"), description="folder with one folder for each model")
+    device: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        ("auto",),
+        min_length=1,
+        description="`auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, or several, comma-separated",
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="arithmetic of the networks; `bfloat16` is faster on GPUs, and its codes agree to about 1e-2 only",
+    )
+    threads: int = Field(
+        default_factory=available_cpus,
+        ge=1,
+        le=1024,
+        description="CPU threads of inference; default: the CPUs this process may use",
+    )
+    default_video_model: str | None = Field(
+        None, description="model for requests that name none; default: the first by name"
+    )
+    default_audio_model: str | None = Field(None, description="the same for audio, once audio models are served")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="comma-separated keys, one of which every request must bring; none: open to all"
+    )
+    metrics_key: SecretStr | None = Field(None, description="key for `/metrics`, which is open without it")
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="comma-separated origins whose pages may call the service; `*` for all"
+    )
+    max_upload_mb: float = Field(32, gt=0, le=4096, description="megabytes of one uploaded file")
+    max_frames: int = Field(512, ge=1, le=100_000, description="frames of one uploaded clip")
+    max_pixels: int = Field(
+        4_194_304,
+        ge=64,
+        le=1 << 28,
+        description="pixels of one frame, uploaded or answered; a whole answer has 16 times as many",
+    )
+    max_seconds: float = Field(60, gt=0, le=3600, description="seconds of uploaded audio, once audio models are served")
+    max_generate: int = Field(1024, ge=1, le=1_000_000, description="clips × frames of one `/generate` or `/decode`")
+    max_batch_frames: int = Field(
+        512, ge=1, le=1_000_000, description="frames that share one pass of the model; a larger request passes alone"
+    )
+    queue_size: int = Field(64, ge=1, le=100_000, description="requests that may wait, for the model or for decoding")
+    request_timeout_s: float = Field(30, gt=0, le=3600, description="seconds from a request's last byte to its answer")
+    grace_s: int = Field(30, ge=0, le=3600, description="seconds for running requests to end on shutdown")
+    decode_workers: int = Field(
+        default_factory=lambda: min(8, max(2, available_cpus())),
+        ge=1,
+        le=256,
+        description="processes that decode uploads; default: the CPUs, at least 2, at most 8",
+    )
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """`max_upload_mb` in bytes."""
+        return int(self.max_upload_mb * 1024 * 1024)
+
+
+def resolve_devices(names: tuple[str, ...]) -> list[torch.device]:
+    """Devices of a `DEVICE` setting, each once.
+
+    Raises:
+        DeviceError: a name is no device, or this machine does not have it.
+    """
+    found: list[torch.device] = []
+    for name in names:
+        if name == "auto":
+            device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        else:
+            try:
+                device = torch.device(name)
+            except RuntimeError as error:
+                raise DeviceError(f"RWAE_DEVICE names '{name}'; use auto, cpu, cuda or cuda:<number>") from error
+        if device.type not in ("cpu", "cuda"):
+            raise DeviceError(f"RWAE_DEVICE names '{name}'; use auto, cpu, cuda or cuda:<number>")
+        if device.type == "cuda":
+            device = torch.device("cuda", device.index or 0)
+            if device.index >= torch.cuda.device_count():
+                raise DeviceError(
+                    f"RWAE_DEVICE names '{name}'; this machine has {torch.cuda.device_count()} usable GPUs"
+                )
+        else:
+            device = torch.device("cpu")
+        if device not in found:
+            found.append(device)
+    return found
