@@ -1,0 +1,43 @@
+"""Clips, and the frames that they are made from.
+
+Shapes: T frames of H×W pixels in C channels (1: luma, 3: RGB).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+MIN_FPS, MAX_FPS = 0.1, 240.0
+"""Frames per second that every output format can say."""
+
+
+@dataclass(frozen=True)
+class VideoClip:
+    """Frames at an even rate: what decoding returns.
+
+    Attributes:
+        frames: (T, H, W, C), uint8.
+        fps: frames per second, from MIN_FPS to MAX_FPS.
+    """
+
+    frames: NDArray[np.uint8]
+    fps: float
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """A frame as a file holds it, upright and opaque, and when it is shown.
+
+    Attributes:
+        image: RGB, of the file's size.
+        start: seconds.
+        duration: seconds, 0 where the file does not say.
+    """
+
+    image: Image.Image
+    start: float
+    duration: float

@@ -1,0 +1,29 @@
+"""What can be wrong with a file that someone sent, each said in a sentence that tells what to change."""
+
+from __future__ import annotations
+
+from rwae_core.errors import RwaeError
+
+
+class MediaError(RwaeError):
+    """Base of every error that a file can cause."""
+
+
+class UnsupportedMediaError(MediaError):
+    """The bytes are of a kind that is not on the list, or a still image where a clip is wanted."""
+
+
+class UndecodableMediaError(MediaError):
+    """The kind is on the list, yet the bytes cannot be decoded: empty, truncated, damaged, no frame."""
+
+
+class MediaTooLargeError(MediaError):
+    """More bytes, pixels, frames or memory than allowed."""
+
+
+class MediaModalityError(MediaError):
+    """Sound where pictures are wanted."""
+
+
+class MediaTimeoutError(MediaError):
+    """Not decoded in time; the work is dropped."""
