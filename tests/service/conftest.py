@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+from fastapi import FastAPI
+from serving import CPU, serving
+
+from rwae_core.config import ModelConfig, SimpleFrames
+from rwae_core.model import RWAE
+from rwae_core.weights import save_weights
+from service.app import create_app
+from service.library import Library, load_library
+from service.settings import Settings
+
+
+for name in [name for name in os.environ if name.startswith("RWAE_")]:
+    del os.environ[name]  # settings of whoever runs the tests
+
+
+@pytest.fixture(scope="session")
+def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small models with random weights, `colour` (recurrent) and `grey` (patches, memoryless), and a broken one.
+
+    The weights are larger than at initialisation, so that what comes out depends visibly on what goes in.
+    """
+    root = tmp_path_factory.mktemp("weights")
+    narrow = SimpleFrames(encoder_widths=(8, 8, 8, 8), decoder_widths=(8, 8, 8, 8))
+    colour = ModelConfig(hidden_dim=16, content_dim=6, motion_dim=4, frame_networks=narrow)
+    grey = ModelConfig(
+        frames=5,
+        fps=10.0,
+        channels=1,
+        hidden_dim=16,
+        content_dim=5,
+        motion_dim=3,
+        frame_networks=narrow,
+        content_posterior="patches",
+        patch_widths=(4, 4, 8),
+        decoder="memoryless",
+    )
+    torch.manual_seed(0)
+    for model_id, config in (("colour", colour), ("grey", grey)):
+        model = RWAE(config)
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=2.2 * parameter[0].numel() ** -0.5)
+        save_weights(root / model_id, model, card=f"Random weights, {model_id}", metrics={"swap_error": 0.5})
+    (root / "broken").mkdir()
+    (root / "broken" / "config.json").write_text("{}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def library(weights_dir) -> Library:
+    return load_library(weights_dir, [CPU])
+
+
+@pytest.fixture(scope="session")
+def app(weights_dir) -> FastAPI:
+    return create_app(Settings(weights_dir=weights_dir))
+
+
+@pytest.fixture(scope="session")
+def client(app) -> Iterator[httpx.Client]:
+    with serving(app) as client:
+        yield client

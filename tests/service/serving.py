@@ -1,0 +1,92 @@
+"""What tests of the service share: a server, an engine kept busy, clips."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import numpy as np
+import torch
+import uvicorn
+from fastapi import FastAPI
+
+from rwae_core.media.encode import encode_video
+from service.engine import Engine
+from service.verbs import Frames, Work
+
+CPU = torch.device("cpu")
+
+
+@contextlib.contextmanager
+def serving(app: FastAPI) -> Iterator[httpx.Client]:
+    """A client of the application behind a real server on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=60) as client:
+                wait_for(lambda: server.started and app.state.engine is not None)
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+class Hold(Work[None]):
+    """Keeps the engine busy until it is let go."""
+
+    def __init__(self) -> None:
+        self.started, self.release = threading.Event(), threading.Event()
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        return (id(self),)
+
+    @property
+    def cost(self) -> int:
+        return 1
+
+    @classmethod
+    def run(cls, network: object, batch: object) -> list[None]:
+        (hold,) = batch
+        hold.started.set()
+        assert hold.release.wait(60)
+        return [None]
+
+
+@contextlib.contextmanager
+def held(engine: Engine) -> Iterator[Hold]:
+    """What is submitted meanwhile waits."""
+    hold = Hold()
+    engine.submit(engine.library.find(None), hold)
+    assert hold.started.wait(30)
+    try:
+        yield hold
+    finally:
+        hold.release.set()
+
+
+def moving(seed: int, frames: int = 8, size: int = 64) -> Frames:
+    """A clip of coloured blocks that drift and blink."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(size // 4, 0).repeat(size // 4, 1)
+    shift = int(rng.integers(2, 6))
+    clip = np.stack([np.roll(blocks, (shift * step, step), (0, 1)) for step in range(frames)])
+    clip[::2, : size // 4] = rng.integers(0, 256, 3, dtype=np.uint8)
+    return clip
+
+
+def apng(seed: int, frames: int = 8, size: int = 64, fps: float = 8) -> bytes:
+    return encode_video(moving(seed, frames, size), fps, "apng")
