@@ -45,7 +45,7 @@ class ModelConfig(BaseModel):
     frame_networks: SimpleFrames = SimpleFrames()
     content_posterior: Literal["recurrent", "patches"] = "recurrent"
     patch_widths: tuple[Width, Width, Width] = (64, 128, 256)
-    decoder: Literal["recurrent", "memoryless"] = "recurrent"
+    decoder: Literal["recurrent", "memoryless", "modulated"] = "recurrent"
 
     @model_validator(mode="after")
     def _widths_fit_size(self) -> Self:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rwae_core.config import ModelConfig
 from rwae_core.content import PatchContent, RecurrentContent
-from rwae_core.decoder import Decoder
+from rwae_core.decoder import Decoder, ModulatedDecoder
 from rwae_core.errors import ShapeError
 from rwae_core.frames import SimpleEncoder
 from rwae_core.gaussian import Gaussian, Generators, standard_normal
@@ -44,7 +44,7 @@ class RWAE(nn.Module):
         self.content_posterior = content(config)
         self.motion_posterior = MotionPosterior(config)
         self.prior = RecurrentPrior(config)
-        self.decoder = Decoder(config)
+        self.decoder = ModulatedDecoder(config) if config.decoder == "modulated" else Decoder(config)
 
     def infer(
         self,

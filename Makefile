@@ -1,0 +1,37 @@
+# Everything that a fresh machine needs is made here: `make serve` and `make test` start from Python, pip and make alone.
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: serve test check format train bench clean
+
+serve: $(VENV)/serve.done ## Serve the models of weights/ on PORT
+	RWAE_PORT=$(PORT) $(BIN)/python -m service
+
+test: $(VENV)/dev.done ## Run the tests; those marked slow need `make test ARGS="-m slow"`
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev.done ## Format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev.done ## Write what check asks for, as far as it can be written
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+train: $(VENV)/dev.done ## Train: make train PRESET=sprites DATA=../shared/data/sprites
+	$(BIN)/python -m training.train --preset $(or $(PRESET),sprites) --data $(or $(DATA),../shared/data/sprites) \
+		--out runs/$(or $(PRESET),sprites)
+
+bench: $(VENV)/dev.done ## Measure what this machine can: benchmarks/README.md says what
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+
+$(VENV)/%.done: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	touch $@

@@ -1,0 +1,191 @@
+"""What every variant of the model keeps, whatever its networks."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rwae_core.config import ModelConfig, SimpleFrames
+from rwae_core.errors import ShapeError
+from rwae_core.latents import Latents
+from rwae_core.model import RWAE
+
+SMALL = {"content_dim": 6, "motion_dim": 3, "hidden_dim": 10, "frames": 4, "patch_widths": (4, 4, 4)}
+
+
+def frames(halvings: int, **more: object) -> SimpleFrames:
+    return SimpleFrames.model_validate({"encoder_widths": (4,) * halvings, "decoder_widths": (4,) * halvings, **more})
+
+
+VARIANTS = {
+    "paper": ModelConfig(**SMALL, frame_networks=frames(4)),
+    "patches-memoryless": ModelConfig(
+        **SMALL, frame_networks=frames(4), content_posterior="patches", decoder="memoryless"
+    ),
+    "patches-modulated": ModelConfig(
+        **SMALL,
+        frame_networks=frames(4, encoder_widths=(4, 4), output="linear"),
+        content_posterior="patches",
+        decoder="modulated",
+    ),
+    "128-pixels": ModelConfig(**SMALL, size=128, frame_networks=frames(5)),
+    "one-channel": ModelConfig(**SMALL, channels=1, frame_networks=frames(4)),
+}
+
+
+@pytest.fixture(params=VARIANTS, scope="module")
+def model(request: pytest.FixtureRequest) -> RWAE:
+    torch.manual_seed(0)
+    return RWAE(VARIANTS[request.param]).eval()
+
+
+def clips(model: RWAE, n: int = 3, steps: int = 4, seed: int = 1) -> torch.Tensor:
+    return torch.rand(n, steps, *model.config.frame_shape, generator=torch.Generator().manual_seed(seed))
+
+
+def seeded(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def test_gradients_reach_every_parameter(model: RWAE) -> None:
+    model.zero_grad()
+    inference = model.infer(clips(model), generator=torch.Generator().manual_seed(0))
+    prior = model.motion_prior(inference.latents.z_m)
+    loss = model.train().decode(inference.latents).square().sum() + inference.motion.kl(prior).sum()
+    (loss + inference.content.standard_kl().sum()).backward()
+    model.eval()
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+@pytest.mark.parametrize("steps", [1, 4, 11])
+def test_any_length_comes_back_with_values_in_0_to_1(model: RWAE, steps: int) -> None:
+    clip = clips(model, 2, steps)
+    codes = model.encode(clip)
+    assert codes.z_c.shape == (2, 6)
+    assert codes.z_m.shape == (2, steps, 3)
+    back = model.decode(codes)
+    assert back.shape == clip.shape
+    assert 0 <= back.min() <= back.max() <= 1
+    assert model.generate(2, steps).shape == clip.shape
+
+
+def test_a_swap_with_itself_is_its_reconstruction(model: RWAE) -> None:
+    clip = clips(model)
+    torch.testing.assert_close(model.swap(clip, clip), model.decode(model.encode(clip)))
+
+
+def test_a_swap_takes_its_length_from_motion(model: RWAE) -> None:
+    content, motion = clips(model, 1, 5), clips(model, 1, 3, seed=2)
+    swapped = model.swap(content, motion)
+    assert swapped.shape[1] == 3
+    expected = model.decode(Latents(model.encode(content).z_c, model.encode(motion).z_m))
+    torch.testing.assert_close(swapped, expected)
+
+
+def test_each_code_reaches_the_picture(model: RWAE) -> None:
+    a, b = model.encode(clips(model, 1)), model.sample(1, 4, torch.Generator().manual_seed(3))
+    own = model.decode(a)
+    assert (model.decode(Latents(b.z_c, a.z_m)) - own).abs().max() > 1e-6
+    assert (model.decode(Latents(a.z_c, b.z_m)) - own).abs().max() > 1e-6
+
+
+def test_a_seed_decides_and_another_decides_otherwise(model: RWAE) -> None:
+    first, again, other = (model.sample(2, 5, torch.Generator().manual_seed(seed)) for seed in (7, 7, 8))
+    assert torch.equal(first.z_m, again.z_m)
+    assert not torch.equal(first.z_m, other.z_m)
+    clip = clips(model)
+    drawn = [model.encode(clip, torch.Generator().manual_seed(seed)).z_m for seed in (7, 7, 8)]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_a_clip_does_not_depend_on_its_neighbours(model: RWAE) -> None:
+    together = model.sample(3, 5, seeded(1, 2, 3))
+    alone = model.sample(1, 5, seeded(2))
+    torch.testing.assert_close(together.z_c[1:2], alone.z_c)
+    torch.testing.assert_close(together.z_m[1:2], alone.z_m)
+    clip = clips(model)
+    codes, own = model.encode(clip, seeded(1, 2, 3)), model.encode(clip[1:2], seeded(2))
+    torch.testing.assert_close(codes.z_m[1:2], own.z_m)
+    torch.testing.assert_close(model.decode(codes)[1:2], model.decode(own))
+    order = [2, 0, 1]
+    torch.testing.assert_close(model.encode(clip[order]).z_m, model.encode(clip).z_m[order])
+
+
+def test_temperature_0_follows_the_means_and_fixed_codes_are_kept(model: RWAE) -> None:
+    cold = model.sample(2, 5, torch.Generator().manual_seed(0), temperature=0.0)
+    assert torch.equal(cold.z_c, torch.zeros_like(cold.z_c))
+    torch.testing.assert_close(cold.z_m[0], cold.z_m[1])
+    torch.testing.assert_close(cold.z_m, model.motion_prior(cold.z_m).mean)
+    codes = model.encode(clips(model))
+    kept = model.sample(3, 4, torch.Generator().manual_seed(0), z_c=codes.z_c)
+    assert torch.equal(kept.z_c, codes.z_c)
+    free = model.sample(3, 4, torch.Generator().manual_seed(0))
+    assert torch.equal(kept.z_m, free.z_m)
+
+
+def test_the_prior_continues_a_given_motion(model: RWAE) -> None:
+    whole = model.sample(2, 6, seeded(1, 2))
+    continued = model.sample(2, 6, seeded(1, 2), z_m=whole.z_m[:, :3])
+    torch.testing.assert_close(continued.z_m, whole.z_m)
+    assert torch.equal(model.sample(2, 2, z_m=whole.z_m).z_m, whole.z_m[:, :2])
+
+
+def test_the_motion_prior_at_given_histories_is_the_roll_out(model: RWAE) -> None:
+    drawn = model.sample(2, 5, seeded(1, 2))
+    prior = model.motion_prior(drawn.z_m)
+    noise = torch.stack([torch.randn(6 + 15, generator=g) for g in seeded(1, 2)])[:, 6:].unflatten(1, (5, 3))
+    torch.testing.assert_close(drawn.z_m, prior.mean + prior.std * noise)
+
+
+@pytest.mark.parametrize(
+    ("shape", "word"),
+    [
+        ((2, 0, 3, 64, 64), "T ≥ 1"),
+        ((2, 4, 3, 32, 64), "shape"),
+        ((4, 3, 64, 64), "shape"),
+        ((2, 4, 2, 64, 64), "shape"),
+    ],
+)
+def test_clips_of_another_shape_are_refused_in_words(shape: tuple[int, ...], word: str) -> None:
+    with pytest.raises(ShapeError, match=word):
+        RWAE(VARIANTS["paper"]).encode(torch.zeros(shape))
+
+
+def test_codes_of_another_shape_are_refused_in_words() -> None:
+    model = RWAE(VARIANTS["paper"])
+    with pytest.raises(ShapeError, match="this model has"):
+        model.decode(Latents(torch.zeros(1, 5), torch.zeros(1, 4, 3)))
+    with pytest.raises(ShapeError, match="no step"):
+        model.decode(Latents(torch.zeros(1, 6), torch.zeros(1, 0, 3)))
+    with pytest.raises(ShapeError, match="as many"):
+        Latents(torch.zeros(1, 6), torch.zeros(2, 4, 3))
+    with pytest.raises(ShapeError, match="at least 1"):
+        model.sample(0, 4)
+    with pytest.raises(ShapeError, match="z_c has 2 rows"):
+        model.sample(1, 4, z_c=torch.zeros(2, 6))
+    with pytest.raises(ValueError, match="one for each row"):
+        model.sample(3, 4, seeded(1, 2))
+
+
+@pytest.mark.parametrize("variant", ["patches-memoryless", "patches-modulated"])
+def test_a_bag_of_patches_cannot_see_the_order_of_frames(variant: str) -> None:
+    model = RWAE(VARIANTS[variant]).eval()
+    clip = clips(model)
+    torch.testing.assert_close(model.encode(clip.flip(1)).z_c, model.encode(clip).z_c)
+
+
+@pytest.mark.parametrize("variant", ["patches-memoryless", "patches-modulated"])
+def test_a_frame_without_memory_depends_on_its_own_motion_alone(variant: str) -> None:
+    model = RWAE(VARIANTS[variant]).eval()
+    codes = model.encode(clips(model))
+    late = model.decode(Latents(codes.z_c, codes.z_m[:, 2:]))
+    torch.testing.assert_close(late, model.decode(codes)[:, 2:])
+
+
+def test_sizes_that_do_not_fit_are_refused_when_configured(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        ModelConfig(size=96)
+    with pytest.raises(ValueError, match="need 5"):
+        ModelConfig(size=128)
