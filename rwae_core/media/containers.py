@@ -61,7 +61,7 @@ def container_frames(data: bytes, kind: ContainerKind, limits: MediaLimits) -> I
         limits.check_frames(stream.frames)
         count = 0
         for packet in container.demux(stream):
-            for frame in decoder.decode(packet if packet.size else None):
+            for frame in decoder.decode(packet):
                 limits.check_pixels(frame.width, frame.height)  # they may change within a stream
                 yield _timed(frame, stream, count)
                 count += 1
@@ -113,7 +113,7 @@ def _upright(frame: VideoFrame) -> Image.Image:
     pixels = frame.to_ndarray(
         format="rgba" if transparent else "rgb24", src_colorspace=Colorspace.ITU709 if unmarked_hd else None, threads=1
     ).astype(np.uint8, copy=False)
-    side_data = cast(SideDataContainer, frame.side_data)  # PyAV's annotation names another class
+    side_data = cast("SideDataContainer", frame.side_data)  # PyAV's annotation names another class
     if "DISPLAYMATRIX" in side_data:
         pixels = _displayed(pixels, bytes(side_data["DISPLAYMATRIX"]))
     return on_black(Image.fromarray(np.ascontiguousarray(pixels)))

@@ -1,0 +1,177 @@
+"""Files for the tests of media, made by libraries rather than by the encoder under test."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import struct
+import wave
+import zlib
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rwae_core.media.clip import VideoClip
+
+Frames = NDArray[np.uint8]
+Decode = Callable[..., VideoClip]
+
+
+def moving(length: int = 8, height: int = 64, width: int = 64, seed: int = 0) -> Frames:
+    """Frames of smooth colours, each unlike the others."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (length, 4, 4, 3), dtype=np.uint8)
+    return np.stack([np.asarray(Image.fromarray(frame).resize((width, height), 3)) for frame in coarse])
+
+
+def pixel_art(length: int = 8, height: int = 64, width: int = 64, colours: int = 200) -> Frames:
+    """Frames of single pixels in at most so many colours."""
+    rng = np.random.default_rng(1)
+    palette = rng.integers(0, 256, (colours, 3), dtype=np.uint8)
+    return palette[rng.integers(0, colours, (length, height, width))]
+
+
+def quadrants(length: int = 4, height: int = 64, width: int = 96) -> Frames:
+    """Red, green, blue and grey, clockwise from the upper left: where up and left are can be seen."""
+    frames = np.full((length, height, width, 3), 128, np.uint8)
+    frames[:, : height // 2, : width // 2] = (255, 0, 0)
+    frames[:, : height // 2, width // 2 :] = (0, 255, 0)
+    frames[:, height // 2 :, width // 2 :] = (0, 0, 255)
+    return frames
+
+
+def film(
+    frames: Frames,
+    fps: float = 10,
+    muxer: str = "mp4",
+    codec: str = "libx264",
+    pixels: str = "yuv444p",
+    starts: Sequence[int] | None = None,
+    rotation: tuple[float, bool, bool] | None = None,
+    sound: str | None = None,
+    options: dict[str, str] | None = None,
+    muxer_options: dict[str, str] | None = None,
+) -> bytes:
+    """A film by FFmpeg; `starts` are milliseconds, `rotation` is degrees counterclockwise and two mirrorings."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=muxer, options=muxer_options or {}) as container:
+        rate = Fraction(fps).limit_denominator(1001)
+        stream: Any = container.add_stream(codec, rate=rate, options=options or {})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
+        tick = Fraction(1, 1000) if starts else 1 / rate
+        stream.codec_context.time_base = tick
+        if rotation:
+            stream.set_display_rotation(rotation[0], hflip=rotation[1], vflip=rotation[2])
+        hum: Any = container.add_stream(sound, rate=48000) if sound else None
+        for index, pixel in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(pixel, "rgba" if pixel.shape[-1] == 4 else "rgb24")
+            picture.pts, picture.time_base = starts[index] if starts else index, tick
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+        if hum:
+            _hum(container, hum)
+    return file.getvalue()
+
+
+def sound_only(muxer: str, codec: str, rate: int = 48000) -> bytes:
+    """Half a second of a tone."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=muxer) as container:
+        _hum(container, container.add_stream(codec, rate=rate))
+    return file.getvalue()
+
+
+def wav() -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, 16000, 0, "NONE", ""))
+        sound.writeframes(bytes(16000))
+    return file.getvalue()
+
+
+def _hum(container: Any, stream: Any) -> None:
+    rate = stream.codec_context.sample_rate
+    tone = (np.sin(np.arange(rate // 2) * math.tau * 440 / rate) * 9000).astype(np.int16)
+    samples = av.AudioFrame.from_ndarray(tone[None], "s16", "mono")
+    samples.sample_rate, samples.pts = rate, 0
+    container.mux(stream.encode(samples))
+    container.mux(stream.encode(None))
+
+
+def animation(frames: Sequence[NDArray[np.uint8]] | Frames, kind: str, duration: Any = 100, **options: Any) -> bytes:
+    """A GIF, WebP or PNG by Pillow; `duration` is milliseconds, of all frames or of each."""
+    images = [Image.fromarray(frame) for frame in frames]
+    if kind == "WEBP":
+        options = {"lossless": True, "exact": True} | options
+    file = io.BytesIO()
+    images[0].save(file, kind, save_all=True, append_images=images[1:], duration=duration, loop=0, **options)
+    return file.getvalue()
+
+
+def exact_gif(frames: Frames, delays: Sequence[int]) -> bytes:
+    """A GIF of at most 256 colours in all, by FFmpeg; `delays` are hundredths of a second, as written into the file."""
+    colours, indices = np.unique(frames.reshape(-1, 3), axis=0, return_inverse=True)
+    palette = np.zeros((256, 4), np.uint8)
+    palette[: len(colours)] = np.insert(colours, 0, 255, axis=1)
+    file = io.BytesIO()
+    with av.open(file, "w", format="gif", options={"final_delay": str(delays[-1])}) as container:
+        stream: Any = container.add_stream("gif", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "pal8"
+        stream.codec_context.time_base = Fraction(1, 100)
+        for index, frame in enumerate(indices.reshape(frames.shape[:3]).astype(np.uint8)):
+            picture = av.VideoFrame.from_ndarray((frame, palette), "pal8")  # type: ignore[arg-type]
+            picture.pts = index
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    data = bytearray(file.getvalue())
+    controls = [match for match in range(len(data) - 8) if data[match : match + 3] == b"\x21\xf9\x04"]
+    assert len(controls) == len(delays)
+    for position, delay in zip(controls, delays, strict=True):
+        struct.pack_into("<H", data, position + 4, delay)
+    return bytes(data)
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def black_apng(side: int, length: int) -> bytes:
+    """Cheap to make and to send, dear to decode: `length` black frames of side×side pixels."""
+    black = zlib.compress(bytes((side * 3 + 1) * side))
+    chunks = [png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))]
+    chunks.append(png_chunk(b"acTL", struct.pack(">II", length, 0)))
+    for index in range(length):
+        sequence = max(2 * index - 1, 0)
+        chunks.append(png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", sequence, side, side, 0, 0, 1, 10, 0, 0)))
+        chunks.append(
+            png_chunk(b"fdAT", struct.pack(">I", sequence + 1) + black) if index else png_chunk(b"IDAT", black)
+        )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + png_chunk(b"IEND", b"")
+
+
+def many_frames_gif(length: int) -> bytes:
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(3) + b"\xff\xff\xff"
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    return head + frame * length + b"\x3b"
+
+
+def worker_pids(parent: int | None = None) -> list[int]:
+    """Decoding processes that a process has started."""
+    parent = parent or os.getpid()
+    children = [
+        int(child)
+        for task in Path(f"/proc/{parent}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+    return [child for child in children if b"rwae_core.media.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def psnr(first: Frames, second: Frames) -> float:
+    error = np.mean((first.astype(np.float64) - second) ** 2)
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
