@@ -1,0 +1,227 @@
+"""Training goes on after a kill as if nothing had happened, and stops in words where it cannot go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from training import preset, train
+from training.checkpoint import load, load_model
+from training.preset import Preset
+
+NETWORKS = """
+[model.frame_networks]
+encoder_widths = [4, 4, 4, 4]
+decoder_widths = [4, 4, 4, 4]
+output = "linear"
+"""
+ALTERNATING = f"""
+about = "Algorithm 2, small"
+dataset = "sprites"
+[model]
+content_dim = 6
+motion_dim = 3
+hidden_dim = 8
+{NETWORKS}
+[objective]
+content_mmd = 10
+motion_mmd = 60
+motion_kl = 1
+ramp = 0.5
+[schedule]
+iterations = 12
+batch = 4
+inner_steps = 2
+decoder_rate = 3e-4
+encoder_rate = 1e-4
+critic_rate = 1e-4
+decay = "steps"
+decay_at = [4, 8]
+"""
+JOINT = f"""
+about = "Everything at once, small"
+dataset = "sprites"
+bfloat16 = true
+[model]
+content_dim = 6
+motion_dim = 3
+hidden_dim = 8
+content_posterior = "patches"
+patch_widths = [4, 4, 4]
+decoder = "modulated"
+{NETWORKS}
+[objective]
+content_kl = 0.5
+motion_kl = 0.3
+dependence = 3
+ramp = 0.5
+[views]
+content_frames = 2
+motion_colours = true
+decoded_frames = 2
+[schedule]
+iterations = 12
+batch = 4
+decoder_rate = 1e-3
+encoder_rate = 1e-3
+critic_rate = 1e-3
+decay = "cosine"
+average = 0.9
+"""
+SCRIPT = "import sys, training.train as t; t.CHECKPOINT_EVERY = 3; t.WATCHED_PAIRS = 4; sys.exit(t.main(sys.argv[1:]))"
+
+
+@pytest.fixture(params=["alternating", "joint"])
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / f"{request.param}.toml"
+    path.write_text({"alternating": ALTERNATING, "joint": JOINT}[request.param])
+    return path
+
+
+def command(chosen: Path, data: Path, out: Path) -> list[str]:
+    return [
+        sys.executable,
+        "-c",
+        SCRIPT,
+        "--preset",
+        str(chosen),
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+    ]
+
+
+def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(small: Path, drawn_sprites: Path, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(small, drawn_sprites, whole), check=True, capture_output=True)
+    process = subprocess.Popen(command(small, drawn_sprites, killed), stderr=subprocess.DEVNULL)
+    while not (killed / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    interrupted = load(killed)
+    assert interrupted is not None
+    assert interrupted["iteration"] < 12
+    subprocess.run(command(small, drawn_sprites, killed), check=True, capture_output=True)
+
+    expected, found = load(whole), load(killed)
+    assert expected is not None
+    assert found is not None
+    assert found["iteration"] == 12
+    for part in ("model", "average", "critics"):
+        for name, tensor in expected[part].items():
+            assert torch.equal(found[part][name], tensor), name
+    lines = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (whole, killed)]
+    assert lines[1][-1] == lines[0][-1]
+
+
+def run(text: str, data: Path, out: Path, **changes: object) -> None:
+    (out.parent / "changed.toml").write_text(text)
+    chosen = preset.load(str(out.parent / "changed.toml"))
+    chosen = chosen.model_copy(update={"schedule": chosen.schedule.model_copy(update=changes)})
+    train.train(chosen, data, out, device=torch.device("cpu"), seed=0)
+
+
+@pytest.fixture(autouse=True)
+def few_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "WATCHED_PAIRS", 4)
+
+
+def test_an_inner_step_updates_critic_and_encoders_alone(drawn_sprites: Path, tmp_path: Path) -> None:
+    """One iteration at rate 0 of one part leaves that part where it started, and moves the others."""
+    start = train.RWAE
+    for still, parts in (("decoder", ("decoder", "prior")), ("encoder", ("frame_encoder", "content", "motion"))):
+        out = tmp_path / still
+        run(ALTERNATING, drawn_sprites, out, iterations=1, **{f"{still}_rate": 1e-30})
+        torch.manual_seed(0)
+        before = start(preset.load(str(tmp_path / "changed.toml")).model).state_dict()
+        after = load(out)
+        assert after is not None
+        for name, tensor in before.items():
+            moved = not torch.equal(after["model"][name], tensor)
+            assert moved != name.startswith(parts), name
+
+
+def test_the_log_names_every_term_and_the_held_out_swap_error(drawn_sprites: Path, tmp_path: Path) -> None:
+    run(ALTERNATING, drawn_sprites, tmp_path / "run", iterations=2)
+    terms, watched = (json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines())
+    assert {"reconstruction", "motion_mmd", "content_mmd", "motion_kl", "weight_motion_mmd"} <= set(terms)
+    assert {"error", "swap_action", "swap_body", "swap_bottomwear", "swap_topwear", "swap_hair"} < set(watched)
+
+
+def test_the_averaged_model_of_a_run_can_be_loaded(drawn_sprites: Path, tmp_path: Path) -> None:
+    run(JOINT, drawn_sprites, tmp_path / "run", iterations=2)
+    model = load_model(tmp_path / "run")
+    state = load(tmp_path / "run")
+    assert state is not None
+    torch.testing.assert_close(
+        model.decoder.state_dict()["content.0.bias"], state["average"]["module.decoder.content.0.bias"]
+    )
+    with pytest.raises(FileNotFoundError, match="neither weights"):
+        load_model(tmp_path)
+
+
+def test_nan_stops_the_run_in_words(drawn_sprites: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "nan.toml"
+    path.write_text(JOINT.replace("decoder_rate = 1e-3", "decoder_rate = 1e30"))
+    arguments = ["--preset", str(path), "--data", str(drawn_sprites), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert train.main(arguments) == 1
+    assert "NaN or infinite" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_a_missing_folder_and_an_unknown_preset_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    assert train.main(["--preset", "sprites-mmd-s", *arguments]) == 1
+    assert "is missing" in capsys.readouterr().err
+    assert train.main(["--preset", "nothing", *arguments]) == 1
+    assert "there are" in capsys.readouterr().err
+
+
+def test_another_run_in_the_folder_is_not_overwritten(drawn_sprites: Path, tmp_path: Path) -> None:
+    run(ALTERNATING, drawn_sprites, tmp_path / "run", iterations=1)
+    with pytest.raises(train.TrainingError, match="another preset"):
+        run(ALTERNATING, drawn_sprites, tmp_path / "run", iterations=2)
+
+
+def test_a_full_disk_stops_the_run_in_words(
+    drawn_sprites: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """/dev/full takes no byte, as a full disk does."""
+    path = tmp_path / "small.toml"
+    path.write_text(ALTERNATING)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").symlink_to("/dev/full")
+    arguments = ["--preset", str(path), "--data", str(drawn_sprites), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert train.main(arguments) == 1
+    assert "the disk is full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", preset.names())
+def test_every_preset_is_valid_and_its_model_can_be_built(name: str) -> None:
+    chosen = preset.load(name)
+    with torch.device("meta"):
+        train.RWAE(chosen.model)
+    assert chosen.schedule.rate_factor(chosen.schedule.iterations - 1) < 0.2
+
+
+def test_rates_fall_as_the_paper_says() -> None:
+    schedule = preset.load("sprites-mmd-s").schedule
+    epoch = 9000 // 60
+    assert [schedule.rate_factor(epoch * n) for n in (0, 49, 50, 79, 80, 499)] == [1, 1, 0.5, 0.5, 0.1, 0.1]
+
+
+def test_weights_rise_over_the_ramp() -> None:
+    chosen = Preset.model_validate({"name": "x", **preset.tomllib.loads(ALTERNATING)})
+    assert train.ramped_weights(chosen, 2)["motion_mmd"] == pytest.approx(30)
+    assert train.ramped_weights(chosen, 6) == {"content_mmd": 10, "motion_mmd": 60, "motion_kl": 1}
