@@ -85,7 +85,7 @@ class Engine:
         self._max_batch_frames = max_batch_frames
         self._queue_size = queue_size
         self._waiting: deque[_Job] = deque()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # its lock may be taken again by the thread that has it
         self._closed = False
         self._seconds_a_job = 0.1
         self._threads = [
@@ -97,13 +97,15 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """Works in the queue."""
-        return len(self._waiting)
+        """Works in the queue that somebody waits for."""
+        with self._changed:
+            self._drop_dead()
+            return len(self._waiting)
 
     @property
     def full(self) -> bool:
         """Whether the queue takes no more works."""
-        return len(self._waiting) >= self._queue_size
+        return self.waiting >= self._queue_size
 
     def submit(self, model: Model, work: Work[Answer], deadline: float = math.inf) -> Future[Done[Answer]]:
         """Queues a work. Cancelling the future before its turn drops it.
@@ -122,8 +124,6 @@ class Engine:
             if self._closed:
                 raise ClosedError("The service is shutting down: try again soon.")
             if self.full:
-                self._drop_dead()
-            if self.full:
                 raise QueueFullError(self.retry_after_s())
             self._waiting.append(job)
             self._changed.notify()
@@ -131,7 +131,7 @@ class Engine:
 
     def retry_after_s(self) -> int:
         """Seconds until the works that wait now are likely to be done, 1 to 60."""
-        return min(60, max(1, math.ceil(len(self._waiting) * self._seconds_a_job / len(self._threads))))
+        return min(60, max(1, math.ceil(self.waiting * self._seconds_a_job / len(self._threads))))
 
     def close(self, grace_s: float = 0) -> None:
         """Takes no more works, gives those that wait `grace_s` seconds, drops the rest and ends the threads."""
@@ -179,7 +179,7 @@ class Engine:
         return batch
 
     def _drop_dead(self) -> None:
-        """Leaves out the works that nobody waits for any more. Called with the lock held."""
+        """Leaves out the works that nobody waits for any more; called with the lock held."""
         now = time.monotonic()
         alive: deque[_Job] = deque()
         for job in self._waiting:

@@ -171,11 +171,11 @@ async def healthz() -> Status:
 async def readyz(request: Request) -> Status:
     """Answers 200 once models are loaded and warm and the queue accepts; 503 before, and while shutting down."""
     if request.app.state.draining:
-        raise NotReadyError("The service is shutting down.")
+        raise NotReadyError("The service is shutting down: ask another one.")
     engine = _engine(request)
     engine.library.find(None)
     if engine.full:
-        raise NotReadyError("The queue is full.")
+        raise NotReadyError("Too many requests are waiting: try again soon.")
     return Status(status="ok")
 
 

@@ -11,7 +11,7 @@ from rwae_core.media.clip import MAX_FPS, MIN_FPS
 from rwae_core.media.encode import VideoFormat
 from rwae_core.media.fit import Fit
 
-Format = VideoFormat | Literal["json"]
+Format = Literal[VideoFormat, "json"]
 
 LARGEST_CODE = 1e6
 LARGEST_SEED = 2**63 - 1

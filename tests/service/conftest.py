@@ -17,7 +17,6 @@ from service.app import create_app
 from service.library import Library, load_library
 from service.settings import Settings
 
-
 for name in [name for name in os.environ if name.startswith("RWAE_")]:
     del os.environ[name]  # settings of whoever runs the tests
 
