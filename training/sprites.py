@@ -20,7 +20,8 @@ SHOES = 1
 VARIANTS = 6
 ATTRIBUTES = ("body", "bottomwear", "topwear", "hair")
 ACTIONS = tuple(f"{move} {view}" for move in ("walk", "spellcard", "slash") for view in ("front", "left", "right"))
-TRAIN_CHARACTERS, VALIDATION_CHARACTERS = 900, 100
+SPLITS = {"train": (0, 900), "validation": (900, 1000), "test": (1000, 1296)}
+"""First character of each split and the one after its last, in the published permutation."""
 
 _FIRST_CELLS = {
     **{"walk front": 131, "walk left": 118, "walk right": 144},
@@ -69,12 +70,8 @@ class Sprites:
             for layer, variants in [*((name, range(VARIANTS)) for name in ATTRIBUTES), ("shoes", [SHOES])]
         ]  # each: variant, action, frame, RGBA, height, width
         order = np.random.RandomState(423).permutation(VARIANTS ** len(ATTRIBUTES))
-        first, last = {
-            "train": (0, TRAIN_CHARACTERS),
-            "validation": (TRAIN_CHARACTERS, TRAIN_CHARACTERS + VALIDATION_CHARACTERS),
-            "test": (TRAIN_CHARACTERS + VALIDATION_CHARACTERS, len(order)),
-        }[split]
-        characters = np.stack(np.unravel_index(order[first:last], (VARIANTS,) * len(ATTRIBUTES)), 1)
+        chosen = order[slice(*SPLITS[split])]
+        characters = np.stack(np.unravel_index(chosen, (VARIANTS,) * len(ATTRIBUTES)), 1)
         self.characters = torch.as_tensor(characters, device=device)
         self.device = torch.device(device)
 

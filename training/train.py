@@ -17,7 +17,7 @@ from typing import cast
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
@@ -60,7 +60,7 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
     critics = Critics(chosen.model, chosen.objective).to(device)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(schedule.average))
     averaged = cast("RWAE", average.module)
-    parts = {
+    parts: dict[str, list[nn.Module]] = {
         "encoder": [model.frame_encoder, model.content_posterior, model.motion_posterior],
         "decoder": [model.decoder, model.prior],
         "critic": [critics],

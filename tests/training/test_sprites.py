@@ -23,7 +23,7 @@ def pillow_clip(folder: Path, attributes: list[int], action: str) -> np.ndarray:
         "walk": [f + 7, *range(f, f + 7)],
         "spellcard": [*range(f, f + 6), f + 4, f + 6],
         "slash": [*range(f, f + 6), f + 4, f],
-    }[action.split()[0]]
+    }[action.split(maxsplit=1)[0]]
     names = [f"{layer}/{v}" for layer, v in zip(("body", "bottomwear", "topwear", "hair"), attributes, strict=True)]
     sheets = [Image.open(folder / f"{name}.png").convert("RGBA") for name in [*names, "shoes/1"]]
     frames = []
