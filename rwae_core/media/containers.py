@@ -46,11 +46,8 @@ def container_frames(data: bytes, kind: ContainerKind, limits: MediaLimits) -> I
         av.FFmpegError: the file is damaged.
     """
     check_whole(data, kind)
-    options = {  # for the demuxer, and for the decoders that it opens to look into streams
-        "protocol_whitelist": "none",
-        "codec_whitelist": ",".join(DECODERS),
-        "max_pixels": str(limits.max_pixels),
-    }
+    # The demuxer may open nothing else, and no decoder to look into streams: what it reads itself is enough.
+    options = {"protocol_whitelist": "none", "codec_whitelist": "none"}
     file = io.BytesIO(data)
     with av.open(
         file, "r", format=DEMUXERS[kind], options=options, metadata_errors="ignore", io_open=_refuse
@@ -88,7 +85,7 @@ def _decoder(stream: VideoStream, limits: MediaLimits) -> VideoCodecContext:
     if stream.metadata.get("alpha_mode") == "1" and name in {"vp8", "vp9"}:  # FFmpeg's own see only the colours
         decoder = VideoCodecContext.create("libvpx" if name == "vp8" else "libvpx-vp9", "r")
     decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(limits.max_pixels)}
+    decoder.options = {"max_pixels": str(2 * limits.max_pixels)}  # before it allocates; it counts in whole blocks
     return decoder
 
 

@@ -6,6 +6,7 @@ It ends when the other side closes the socket, so it does not outlive the pool.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
@@ -32,8 +33,10 @@ def main() -> None:
     confine(limits)
     try:
         channel.sendall(READY)
+        gc.freeze()  # what is here stays, and needs no collecting
         while True:
             serve(channel, limits)
+            gc.collect()  # PyAV's containers and streams refer to each other, and would add up
     except (EOFError, ConnectionError):
         return
     except MemoryError:

@@ -49,6 +49,7 @@ def quadrants(length: int = 4, height: int = 64, width: int = 96) -> Frames:
 def film(
     frames: Frames,
     fps: float = 10,
+    *,
     muxer: str = "mp4",
     codec: str = "libx264",
     pixels: str = "yuv444p",

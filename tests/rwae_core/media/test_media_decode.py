@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -51,17 +52,13 @@ def test_lossless_animations_come_back_pixel_for_pixel(decode: Decode, kind: str
 @pytest.mark.parametrize("kind", ANIMATIONS)
 def test_a_single_frame_is_a_clip(decode: Decode, kind: str) -> None:
     frame = pixel_art(1)
-    if kind == "GIF":
-        data = exact_gif(frame, [20])
-    else:
-        # Pillow writes a still image for one frame; two that differ, of which a file then holds the first alone
-        data = one_frame(kind, frame)
-    clip = decode(data)
+    clip = decode(exact_gif(frame, [20]) if kind == "GIF" else one_frame(kind, frame))
     np.testing.assert_array_equal(clip.frames, frame)
     assert clip.fps == pytest.approx(5)
 
 
 def one_frame(kind: str, frame: Frames) -> bytes:
+    """The first half of an animation: of one frame alone, Pillow would make a still image."""
     two = animation([frame[0], 255 - frame[0]], kind, 200)
     if kind == "PNG":
         second = two.index(b"fcTL", two.index(b"IDAT")) - 4
@@ -185,8 +182,6 @@ def test_an_apng_picture_for_other_programs_is_no_frame(decode: Decode) -> None:
 def test_sixteen_bits_of_grey_are_scaled(decode: Decode) -> None:
     frames = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
     images = [Image.fromarray(frames), Image.fromarray(frames[::-1].copy())]
-    import io
-
     file = io.BytesIO()
     images[0].save(file, "PNG", save_all=True, append_images=images[1:], duration=100)
     clip = decode(file.getvalue(), channels=1)
