@@ -42,11 +42,12 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.media = await asyncio.to_thread(MediaRooms, settings)
         loading = asyncio.create_task(_load(app, settings, devices, engine))
         yield
         app.state.draining = True
         await loading
-        if engine is None:
+        if engine is None and app.state.engine is not None:
             await asyncio.to_thread(app.state.engine.close, settings.grace_s)
         await asyncio.to_thread(app.state.media.close)
 
@@ -91,7 +92,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
 
 
 async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], engine: Engine | None) -> None:
-    """Starts decoders, reads the models and starts the engine, while the event loop already answers `/healthz`."""
+    """Reads the models and starts the engine, while the event loop already answers `/healthz`."""
 
     def load() -> Engine:
         torch.set_num_threads(settings.threads)
@@ -105,6 +106,9 @@ async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], e
             queue_size=settings.queue_size,
         )
 
-    app.state.media = await asyncio.to_thread(MediaRooms, settings)
-    app.state.engine = engine or await asyncio.to_thread(load)
+    try:
+        app.state.engine = engine or await asyncio.to_thread(load)
+    except Exception:
+        logger.exception("the models cannot be loaded, so nothing can be served")
+        return
     logger.info("serving %s", ", ".join(app.state.engine.library.models) or "no model")

@@ -41,11 +41,15 @@ def install(app: FastAPI) -> None:
     """Makes `/openapi.json` complete."""
 
     def describe() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document["components"]["schemas"]
         schemas["Problem"] = Problem.model_json_schema()
         schemas["DecodeRequest"]["examples"] = [_codes(app)]
         _whole_bounds(document)
+        if app.state.engine is not None:  # until then, what `_codes` says is provisional
+            app.openapi_schema = document
         return document
 
     app.openapi = describe  # type: ignore[method-assign]

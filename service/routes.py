@@ -98,7 +98,8 @@ async def decode(request: Request, body: DecodeRequest) -> Response:
     if body.action is not None:
         raise _no_actions(model)
     form, fps = _form(request, body.format), body.fps or model.config.fps
-    _check_size(request, model, frames=len(codes.z_m), scale=body.scale, form=form)
+    _check_frames(request, "z_m", 1, len(codes.z_m))
+    _check_pixels(request, model, frames=len(codes.z_m), scale=body.scale, form=form)
     frames = await _ask(request, model, Decode(codes))
 
     def render() -> bytes | str:
@@ -118,7 +119,7 @@ async def swap(request: Request, form: Annotated[SwapForm, Multipart]) -> Respon
         content, motion = await _both(_read(request, "content", form, model), _read(request, "motion", form, model))
     both = output == "json"
     longest = max(len(content.frames), len(motion.frames)) if both else len(motion.frames)
-    _check_size(request, model, frames=longest, scale=form.scale, form=output)
+    _check_pixels(request, model, frames=longest, scale=form.scale, form=output)
     swaps = await _ask(request, model, Swap(content.frames, motion.frames, both))
 
     def render() -> bytes | str:
@@ -148,7 +149,8 @@ async def generate(request: Request, body: GenerateRequest) -> Response:
     if frames < given:
         raise FieldError("frames", f"frames: z_m has {given} steps; ask for at least as many frames.")
     form, fps = _form(request, body.format), body.fps or model.config.fps
-    _check_size(request, model, n=body.n, frames=frames, scale=body.scale, form=form)
+    _check_frames(request, "n" if body.n > 1 else "frames", body.n, frames)
+    _check_pixels(request, model, n=body.n, frames=frames, scale=body.scale, form=form)
     made = await _ask(request, model, Generate(body.n, frames, seed, body.temperature, z_c, z_m))
 
     def render() -> bytes | str:
@@ -263,25 +265,21 @@ def _no_actions(model: Model) -> FieldError:
     return FieldError("action", f"action: The model '{model.id}' has no actions; leave this field out.")
 
 
-def _check_size(request: Request, model: Model, *, n: int = 1, frames: int, scale: int, form: Format) -> None:
-    """Bounds what an answer costs.
+def _check_frames(request: Request, field: str, n: int, frames: int) -> None:
+    """Raises FieldError for more frames than are made for one request."""
+    most = request.app.state.settings.max_generate
+    if n * frames > most:
+        raise FieldError(field, f"{field}: {n} × {frames} frames are too many: ask for {most} in all at most.")
 
-    Raises:
-        FieldError: more frames than are made for one request, or more pixels than an answer may have.
-    """
+
+def _check_pixels(request: Request, model: Model, *, n: int = 1, frames: int, scale: int, form: Format) -> None:
+    """Raises FieldError for an answer of more pixels than are sent."""
     settings: Settings = request.app.state.settings
-    if n * frames > settings.max_generate:
-        raise FieldError(
-            "n" if n > 1 else "frames",
-            f"{n} × {frames} frames are too many: at most {settings.max_generate} are made for one request.",
-        )
     tile = (model.config.size * scale) ** 2
     tiles = math.ceil(math.sqrt(n)) ** 2
     frame = tile if form == "json" else tile * tiles
-    bounds = (
-        (frame, settings.max_pixels, "a frame"),
-        (tile * tiles * frames, settings.max_pixels * ANSWER_FRAMES, "all"),
-    )
+    total = tile * tiles * frames
+    bounds = ((frame, settings.max_pixels, "a frame"), (total, settings.max_pixels * ANSWER_FRAMES, "all"))
     for found, limit, what in bounds:
         if found > limit:
             raise FieldError(

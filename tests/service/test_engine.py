@@ -261,3 +261,13 @@ def test_several_threads_share_the_queue(library):
         assert not wait([free], timeout=0.05).done
     assert free.result().value == 1
     engine.close()
+
+
+def test_half_precision_is_near(library):
+    engine = Engine(library, [CPU], dtype=torch.bfloat16)
+    model = library.find("grey")
+    clip = moving(1)[..., :1]
+    exact = model.networks[CPU].encode(as_clip(clip))
+    found = engine.submit(model, Encode(clip)).result().value
+    engine.close()
+    assert 0 < np.abs(found.codes.z_m - exact.z_m[0].numpy()).max() < 0.2

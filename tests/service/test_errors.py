@@ -96,7 +96,7 @@ def test_unknown_paths_methods_and_models(client):
         ("/decode", {"z_c": CODES["z_c"]}, "z_m"),
         ("/decode", {**CODES, "z_c": [0.0] * 7}, "z_c"),
         ("/decode", {**CODES, "z_m": []}, "z_m"),
-        ("/decode", {**CODES, "z_m": [[0.0] * 4] * 1025}, "frames"),
+        ("/decode", {**CODES, "z_m": [[0.0] * 4] * 1025}, "z_m"),
         ("/decode", {**CODES, "action": [1.0]}, "action"),
         ("/decode", {**CODES, "model": "grey"}, "z_c"),
     ],
@@ -112,6 +112,18 @@ def test_codes_that_are_no_numbers(client, number):
     problem(client.post("/decode", content=body, headers=json_), 422, "z_c[0]")
     problem(client.post("/generate", content=f'{{"temperature": {number}}}', headers=json_), 422, "temperature")
     problem(client.post("/generate", content=f'{{"fps": {number}}}', headers=json_), 422, "fps")
+
+
+def test_what_nobody_thought_of_gives_nothing_away(weights_dir, caplog):
+    app = create_app(Settings(weights_dir=weights_dir, decode_workers=1))
+    with serving(app) as client:
+        media, app.state.media = app.state.media, None
+        detail = problem(client.post("/encode", files={"file": apng(1)}), 500)
+        assert "request_id" in detail
+        assert "NoneType" not in detail
+        assert "AttributeError" in caplog.text, "the log knows"
+        app.state.media = media
+        assert client.post("/encode", files={"file": apng(1)}).status_code == 200
 
 
 def test_bodies_that_are_no_json(client):
