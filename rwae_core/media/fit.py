@@ -55,5 +55,6 @@ def _resize(image: Image.Image, width: int, height: int) -> Image.Image:
         return image
     # Whole factors: the mean of whole blocks when shrinking, repeated pixels when enlarging, so that pixel art, and
     # what the service enlarged by `scale`, comes back exactly. Pillow widens the bicubic kernel when shrinking.
-    whole = all(max(old, new) % min(old, new) == 0 for old, new in ((image.width, width), (image.height, height)))
-    return image.resize((width, height), Image.Resampling.BOX if whole else Image.Resampling.BICUBIC, reducing_gap=3.0)
+    if all(max(old, new) % min(old, new) == 0 for old, new in zip(image.size, (width, height), strict=True)):
+        return image.resize((width, height), Image.Resampling.BOX)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
