@@ -88,7 +88,7 @@ def _mp4(frames: Frames, fps: Fraction, scale: int) -> bytes:
         muxer="mp4",
         muxer_options={"moov_size": str(2048 + 16 * len(frames))},
         codec="libx264",
-        codec_options={"preset": "fast", "crf": "12", "tune": "zerolatency"},
+        codec_options={"preset": "veryfast", "crf": "12", "tune": "zerolatency"},
     )
 
 

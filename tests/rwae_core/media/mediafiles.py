@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import struct
 import wave
 import zlib
@@ -162,15 +161,19 @@ def many_frames_gif(length: int) -> bytes:
     return head + frame * length + b"\x3b"
 
 
-def worker_pids(parent: int | None = None) -> list[int]:
-    """Decoding processes that a process has started."""
-    parent = parent or os.getpid()
-    children = [
-        int(child)
-        for task in Path(f"/proc/{parent}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
-    return [child for child in children if b"rwae_core.media.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
+def worker_pids() -> list[int]:
+    """Decoding processes that this process has started."""
+    tasks = Path("/proc/self/task").iterdir()
+    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return [child for child in children if is_worker(child)]
+
+
+def is_worker(pid: int) -> bool:
+    """Whether a process decodes, and lives."""
+    try:
+        return b"rwae_core.media.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def psnr(first: Frames, second: Frames) -> float:

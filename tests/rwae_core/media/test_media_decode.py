@@ -15,6 +15,7 @@ FILMS: dict[str, dict[str, Any]] = {
     "mp4": {"options": SHARP},
     "mp4 in fragments": {"options": SHARP, "muxer_options": {"movflags": "frag_keyframe+empty_moov"}},
     "mp4 of hevc": {"codec": "libx265", "options": {"x265-params": "log-level=none:crf=8"}},
+    "mp4 of av1": {"codec": "libsvtav1", "pixels": "yuv420p", "options": {"crf": "10", "preset": "8"}},
     "mp4 with sound": {"options": SHARP, "sound": "aac"},
     "mov": {"muxer": "mov", "options": SHARP},
     "mov of prores": {"muxer": "mov", "codec": "prores_ks", "pixels": "yuv422p10le"},

@@ -190,7 +190,7 @@ def test_each_is_refused_for_what_it_is(decode: Decode, data: bytes, error: type
     with pytest.raises(error) as caught:
         decode(data)
     assert type(caught.value) is error
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 2
     message = str(caught.value)
     assert message.endswith(".")
     assert ": " in message  # what to change

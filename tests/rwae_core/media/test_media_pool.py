@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mediafiles import animation, black_apng, film, moving, pixel_art, worker_pids
+from mediafiles import animation, black_apng, film, is_worker, moving, pixel_art, worker_pids
 
 from rwae_core.media.errors import MediaError, MediaTimeoutError, MediaTooLargeError, UndecodableMediaError
 from rwae_core.media.limits import MediaLimits
@@ -41,7 +41,7 @@ def computed(pid: int) -> int:
 def wait_for_work(pids: list[int]) -> int:
     """The first of some idle workers that decodes."""
     before = {pid: computed(pid) for pid in pids}
-    wait_for(lambda: any(computed(pid) > before[pid] + 5 for pid in pids), 5)
+    wait_for(lambda: any(computed(pid) > before[pid] + 5 for pid in pids), 20)
     return max(pids, key=lambda pid: computed(pid) - before[pid])
 
 
@@ -73,7 +73,7 @@ def test_a_crash_fails_its_own_request_alone(elsewhere: list[int], blow: signal.
         assert_decodes(pool)  # the other worker is free
         os.kill(victim, blow)
         with pytest.raises(UndecodableMediaError):
-            doomed.result(5)
+            doomed.result(20)
         assert_decodes(pool)
         assert len(own_workers(elsewhere)) == 2
         assert victim not in own_workers(elsewhere)
@@ -83,7 +83,7 @@ def test_a_worker_killed_while_idle_is_replaced(elsewhere: list[int]) -> None:
     with MediaPool(1, MediaLimits()) as pool:
         (pid,) = own_workers(elsewhere)
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not own_workers(elsewhere), 5)
+        wait_for(lambda: not own_workers(elsewhere), 20)
         assert_decodes(pool)
 
 
@@ -93,7 +93,7 @@ def test_time_is_bounded(elsewhere: list[int]) -> None:
         start = time.monotonic()
         with pytest.raises(MediaTimeoutError):
             decode_slowly(pool)
-        assert 0.3 <= time.monotonic() - start < 1
+        assert 0.3 <= time.monotonic() - start < 3
         assert not Path(f"/proc/{pid}").exists()
         assert_decodes(pool)
 
@@ -111,15 +111,15 @@ def test_a_worker_that_hangs_is_killed(elsewhere: list[int]) -> None:
 def test_the_caller_may_wait_less(elsewhere: list[int]) -> None:
     with MediaPool(1, MediaLimits()) as pool, ThreadPoolExecutor() as threads:
         (pid,) = own_workers(elsewhere)
-        slow = threads.submit(pool.decode_video, SLOW, size=64, channels=3, fit="crop", timeout=1.0)
+        slow = threads.submit(pool.decode_video, SLOW, size=64, channels=3, fit="crop", timeout=2.0)
         wait_for_work([pid])
         start = time.monotonic()
         with pytest.raises(MediaTimeoutError, match="free"):
             pool.decode_video(CLIP, size=64, channels=3, fit="crop", timeout=0.1)
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < 1
         assert own_workers(elsewhere) == [pid]  # waiting in vain harms nobody
         with pytest.raises(MediaTimeoutError):
-            slow.result(5)
+            slow.result(20)
         assert_decodes(pool)
 
 
@@ -267,13 +267,7 @@ threading.Event().wait()
         wait_for_work(pids)
         parent.kill()
 
-    def alive(pid: int) -> bool:
-        try:
-            return b"rwae_core" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            return False
-
-    wait_for(lambda: not any(map(alive, pids)), 5)
+    wait_for(lambda: not any(map(is_worker, pids)), 20)
 
 
 def test_closing_ends_workers_and_wakes_who_waits(elsewhere: list[int]) -> None:
@@ -286,7 +280,7 @@ def test_closing_ends_workers_and_wakes_who_waits(elsewhere: list[int]) -> None:
         pool.close()
         for request in (decoding, waiting):
             with pytest.raises(RuntimeError, match="closed"):
-                request.result(5)
+                request.result(20)
     assert own_workers(elsewhere) == []
     with pytest.raises(RuntimeError, match="closed"):
         assert_decodes(pool)
