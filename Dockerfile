@@ -14,7 +14,6 @@ RUN pip install --constraint constraints.txt torch
 
 COPY pyproject.toml README.md LICENSE ./
 COPY rwae_core rwae_core
-COPY training training
 COPY service service
 RUN pip install --constraint constraints.txt '.[serve]'
 COPY weights weights
