@@ -41,6 +41,11 @@ class ModulatedDecoder(nn.Module):
         )
         self.sigmoid = config.frame_networks.output == "sigmoid"
 
+    @property
+    def output_bias(self) -> Float[Tensor, " C"]:
+        """The last bias: the colour of a frame on which all features are 0, before the sigmoid."""
+        return self.convolutions[-1].get_parameter("bias")
+
     def forward(self, z_c: Float[Tensor, "B Dc"], z_m: Float[Tensor, "B T Dm"]) -> Float[Tensor, "B T C H W"]:
         batch, steps = z_m.shape[:2]
         content = self.content(z_c)
@@ -70,6 +75,11 @@ class Decoder(nn.Module):
         else:
             self.memoryless = nn.Sequential(nn.Linear(hidden, hidden), nn.LeakyReLU(0.2))
         self.frames = SimpleDecoder(config)
+
+    @property
+    def output_bias(self) -> Float[Tensor, " C"]:
+        """The last bias: the colour of a frame on which all features are 0, before the sigmoid."""
+        return self.frames.convolutions[-1].get_parameter("bias")
 
     def forward(self, z_c: Float[Tensor, "B Dc"], z_m: Float[Tensor, "B T Dm"]) -> Float[Tensor, "B T C H W"]:
         steps = z_m.shape[1]

@@ -87,6 +87,9 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
         for name, optimiser in optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
         generator.set_state(state["generator"].cpu())
+    else:
+        first = torch.randint(len(training), (schedule.batch,), generator=generator, device=device)
+        start_at_mean(model, training.clips(first))
     log = Log(out, start)
     (out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
 
@@ -150,6 +153,16 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
                 "generator": generator.get_state(),
             }
             checkpoint.save(out, state)
+
+
+@torch.no_grad()
+def start_at_mean(model: RWAE, clip: Float[Tensor, "B T C H W"]) -> None:
+    """Sets the decoder's last bias so that an untrained model draws the mean colour.
+
+    From grey, the first updates overshoot on dark frames and leave a sigmoid saturated at black, for good.
+    """
+    mean = clip.mean((0, 1, 3, 4))
+    model.decoder.output_bias.copy_(mean.logit(1e-3) if model.config.frame_networks.output == "sigmoid" else mean)
 
 
 def codes_and_terms(
