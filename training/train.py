@@ -14,13 +14,14 @@ import json
 import math
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from rwae_core.latents import Latents
@@ -61,7 +62,7 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
     model = RWAE(chosen.model).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overload is missing
     critics = Critics(chosen.model, chosen.objective).to(device)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(schedule.average))
+    average = AveragedModel(model, avg_fn=moving_average(schedule.average))
     averaged = cast("RWAE", average.module)
     parts: dict[str, list[nn.Module]] = {
         "encoder": [model.frame_encoder, model.content_posterior, model.motion_posterior],
@@ -153,6 +154,15 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
                 "generator": generator.get_state(),
             }
             checkpoint.save(out, state)
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential moving average of weights; the decay rises to its value, so that the first weights are forgotten."""
+
+    def update(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        return average.lerp(current, 1 - min(decay, (1 + float(count)) / (10 + float(count))))
+
+    return update
 
 
 @torch.no_grad()

@@ -223,6 +223,15 @@ def test_rates_fall_as_the_paper_says() -> None:
     assert [schedule.rate_factor(epoch * n) for n in (0, 49, 50, 79, 80, 499)] == [1, 1, 0.5, 0.5, 0.1, 0.1]
 
 
+def test_the_average_of_weights_forgets_the_first_ones() -> None:
+    average, update = torch.zeros(1), train.moving_average(0.99)
+    for count in range(1, 60):
+        average = update(average, torch.ones(1), count)
+    assert average.item() > 0.99  # with a fixed decay it would be 0.45
+    assert update(torch.zeros(1), torch.ones(1), 10**6).item() == pytest.approx(0.01)
+    assert torch.equal(train.moving_average(0)(torch.zeros(1), torch.ones(1), 5), torch.ones(1))
+
+
 def test_weights_rise_over_the_ramp() -> None:
     chosen = Preset.model_validate({"name": "x", **preset.tomllib.loads(ALTERNATING)})
     assert train.ramped_weights(chosen, 2)["motion_mmd"] == pytest.approx(30)
