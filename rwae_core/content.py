@@ -21,7 +21,7 @@ class RecurrentContent(nn.Module):
         self.lstm = nn.LSTM(config.hidden_dim, config.hidden_dim, batch_first=True)
         self.head = GaussianHead(config.hidden_dim, config.content_dim)
 
-    def forward(self, clip: Float[Tensor, "B T C H W"], features: Float[Tensor, "B T F"]) -> Gaussian:
+    def forward(self, features: Float[Tensor, "B T F"]) -> Gaussian:
         return self.head(self.lstm(features)[0][:, -1])
 
 
@@ -48,7 +48,7 @@ class PatchContent(nn.Module):
         self.pooled = nn.Sequential(nn.Linear(2 * third, third), nn.LeakyReLU(0.2))
         self.head = GaussianHead(third, config.content_dim)
 
-    def forward(self, clip: Float[Tensor, "B T C H W"], features: Float[Tensor, "B T F"]) -> Gaussian:
+    def forward(self, clip: Float[Tensor, "B T C H W"]) -> Gaussian:
         patches = self.patches(clip.flatten(0, 1))
         bag = patches.unflatten(0, clip.shape[:2]).movedim(2, -1).flatten(1, 3)  # B, T·H'·W', channels
         return self.head(self.pooled(torch.cat([bag.mean(1), bag.amax(1)], dim=-1)))

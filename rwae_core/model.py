@@ -40,8 +40,8 @@ class RWAE(nn.Module):
         super().__init__()
         self.config = config
         self.frame_encoder = SimpleEncoder(config)
-        content = {"recurrent": RecurrentContent, "patches": PatchContent}[config.content_posterior]
-        self.content_posterior = content(config)
+        patches = config.content_posterior == "patches"
+        self.content_posterior = PatchContent(config) if patches else RecurrentContent(config)
         self.motion_posterior = MotionPosterior(config)
         self.prior = RecurrentPrior(config)
         self.decoder = ModulatedDecoder(config) if config.decoder == "modulated" else Decoder(config)
@@ -66,12 +66,11 @@ class RWAE(nn.Module):
             ShapeError: frames of another shape than the configuration's, or no frame.
         """
         features = self._features(clip)
-        if content_clip is None or content_clip is clip:
-            content = self.content_posterior(clip, features)
-        elif self.config.content_posterior == "patches":
-            content = self.content_posterior(content_clip, features)
+        seen = clip if content_clip is None else content_clip
+        if isinstance(self.content_posterior, PatchContent):
+            content = self.content_posterior(seen)
         else:
-            content = self.content_posterior(content_clip, self._features(content_clip))
+            content = self.content_posterior(features if seen is clip else self._features(seen))
         z_c = content.sample(generator) if sample else content.mean
 
         batch, steps = clip.shape[:2]

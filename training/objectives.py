@@ -71,8 +71,8 @@ def scaled_mmd(
         prior_z_c: Independent draws from N(0, I).
     """
     features, prior_features = critic(z_c), critic(prior_z_c)
-    within = _off_diagonal_mean(_rbf(features, features, 1) + _rbf(prior_features, prior_features, 1))
-    mmd = within - 2 * _rbf(features, prior_features, 1).mean()
+    within = _off_diagonal_mean(_rbf(features, features, 1.0) + _rbf(prior_features, prior_features, 1.0))
+    mmd = within - 2 * _rbf(features, prior_features, 1.0).mean()
 
     points = torch.cat([z_c, prior_z_c]).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)

@@ -139,6 +139,7 @@ def test_the_motion_prior_at_given_histories_is_the_roll_out(model: RWAE) -> Non
     torch.testing.assert_close(drawn.z_m, prior.mean + prior.std * noise)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("shape", "word"),
     [
@@ -153,6 +154,7 @@ def test_clips_of_another_shape_are_refused_in_words(shape: tuple[int, ...], wor
         RWAE(VARIANTS["paper"]).encode(torch.zeros(shape))
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_codes_of_another_shape_are_refused_in_words() -> None:
     model = RWAE(VARIANTS["paper"])
     with pytest.raises(ShapeError, match="this model has"):

@@ -48,6 +48,7 @@ class Truth:
         return clip
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize("leaks", [False, True])
 def test_swap_counts_contents_attributes_and_motions_action(drawn_sprites: Path, leaks: bool) -> None:
     data = Sprites(drawn_sprites, "test")

@@ -1,0 +1,21 @@
+"""Shapes in signatures are checked while testing, in every module that has tensors."""
+
+from collections.abc import Iterator
+
+import pytest
+from jaxtyping import config, install_import_hook
+
+CORE = ("content", "decoder", "frames", "gaussian", "latents", "model", "motion")
+TRAINING = ("critics", "judge", "objectives", "protocols", "sprites", "views")
+
+install_import_hook(
+    [*(f"rwae_core.{name}" for name in CORE), *(f"training.{name}" for name in TRAINING)], "beartype.beartype"
+)
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """As outside of tests: what users are told of a wrong shape, and values that stand in for tensors."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
