@@ -20,6 +20,9 @@ BANDWIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
 GRADIENT_WEIGHT = 10.0
 """λ of the scaled MMD (eq. 11)."""
 
+STRANGERS = 4
+"""How many strangers each code of a batch is told from; codes are cheap, clips are not."""
+
 Scalar = Float[Tensor, ""]
 
 
@@ -109,6 +112,7 @@ def dependence(
 def dependence_critic_loss(
     critic: Callable[[Tensor, Tensor], Tensor], z_c: Float[Tensor, "n Dc"], z_m: Float[Tensor, "n T Dm"]
 ) -> Scalar:
-    """Cross-entropy of telling codes of one clip from those of two; row i's stranger is row i + 1."""
-    same, strangers = critic(z_c, z_m), critic(z_c.roll(1, 0), z_m)
+    """Cross-entropy of telling codes of one clip from those of two; each row meets its next few as strangers."""
+    same = critic(z_c, z_m)
+    strangers = torch.stack([critic(z_c.roll(step, 0), z_m) for step in range(1, 1 + min(STRANGERS, len(z_c) - 1))])
     return functional.softplus(-same).mean() + functional.softplus(strangers).mean()

@@ -8,6 +8,10 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
+
+LIGHT, LIGHT_GRID = 0.9, (6, 6)
+"""Standard deviation of the logarithm of the light, and the places at which it is drawn."""
 
 
 def random_frames(
@@ -29,16 +33,18 @@ def content_view(
 
 
 def motion_view(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) -> Float[Tensor, "B T C H W"]:
-    """Colours mixed at random, the same in all frames of a clip: keeps what it does, hides its colours.
+    """Colours mixed and lit at random, the same in all frames of a clip: keeps what it does, hides its colours.
 
-    Each clip's channels are averaged with random weights, dimmed or brightened, and bent by a gamma per channel.
+    Each clip's channels are averaged with random weights, lit by smooth random fields, one a channel, that differ from
+    place to place (so that no garment keeps its brightness), and bent by a gamma a channel.
     """
-    batch, channels = len(clip), clip.shape[2]
+    batch, _, channels, height, width = clip.shape
 
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(batch, *shape, generator=generator, device=clip.device)
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(batch, *shape, generator=generator, device=clip.device)
 
-    weights = uniform(channels, channels).square()
-    weights = weights / weights.sum(2, keepdim=True) * (0.5 + 0.7 * uniform(1, 1))
-    gamma = torch.exp(0.5 * torch.randn(batch, 1, channels, 1, 1, generator=generator, device=clip.device))
-    return torch.einsum("bij,btjhw->btihw", weights, clip).clamp(0, 1).pow(gamma)
+    weights = torch.rand(batch, channels, channels, generator=generator, device=clip.device).square()
+    mixed = torch.einsum("bij,btjhw->btihw", weights / weights.sum(2, keepdim=True), clip)
+    light = functional.interpolate(LIGHT * normal(channels, *LIGHT_GRID), (height, width), mode="bilinear")
+    gamma = torch.exp(0.5 * normal(1, channels, 1, 1))
+    return (mixed * light.exp()[:, None]).clamp(0, 1).pow(gamma)
