@@ -21,6 +21,7 @@ from training import protocols
 from training.checkpoint import load_model
 from training.figure import swap_grid
 from training.judge import REQUIRED_ACCURACY, load_judge
+from training.memory import keep_freed_memory
 from training.sprites import DataError, Sprites
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rwae"
@@ -107,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5, help="default: 5")
     given = parser.parse_args(arguments)
     device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    keep_freed_memory()
     for folder in given.models:
         try:
             figures = evaluate(folder, given.data, device=device, seed=given.seed, repeats=given.repeats)

@@ -7,8 +7,6 @@ again. `training.evaluate` judges a run, `training.export` makes weights of it.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
 import errno
 import json
 import math
@@ -28,12 +26,12 @@ from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from training import checkpoint, objectives, preset, views
 from training.critics import Critics
+from training.memory import keep_freed_memory
 from training.preset import Preset
 from training.sprites import ATTRIBUTES, DataError, Labels, Sprites
 
 LOG_EVERY, CHECKPOINT_EVERY, WATCH_EVERY = 50, 250, 500
 WATCHED_PAIRS = 200
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 class TrainingError(Exception):
@@ -276,17 +274,6 @@ class Log:
         """Appends a line."""
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-
-
-def keep_freed_memory() -> None:
-    """Stops glibc from giving large blocks back to the system after each use.
-
-    Every step frees and takes again the same gigabyte of activations; mapping it anew took 30% of the CPU's time.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-            libc.mallopt(option, 2**31 - 1)
 
 
 def main(arguments: list[str] | None = None) -> int:
