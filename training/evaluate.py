@@ -1,7 +1,7 @@
 """Judges runs and weights by the Sprites protocols, on the 296 test characters.
 
-Prints Markdown; writes `evaluation.json`, `evaluation.md` and `swap.png` (Fig. 2) into the run's folder, or into the
-folder of --out.
+Prints Markdown; writes `evaluation.json`, `evaluation.md` and the pictures `swap.png` and `swap.gif` (Fig. 2)
+into the run's folder, or into the folder of --out.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from rwae_core.errors import WeightsError
+from rwae_core.media.encode import encode_video
 from training import protocols
 from training.checkpoint import load_model
-from training.figure import swap_grid
+from training.figure import moving, still, swap_table
 from training.judge import REQUIRED_ACCURACY, load_judge
 from training.memory import keep_freed_memory
 from training.sprites import DataError, Sprites
@@ -124,8 +125,10 @@ def main(arguments: list[str] | None = None) -> int:
             (out / "evaluation.md").write_text(markdown(figures))
             test = Sprites(given.data, "test", device)
             generator = torch.Generator().manual_seed(given.seed)
-            swap_grid(load_model(folder, device), test, 4, 3, generator).save(out / "swap.png")
-            print(f"written: {out}/evaluation.json, evaluation.md and swap.png", file=sys.stderr)
+            table = swap_table(load_model(folder, device), test, 4, 5, generator)
+            (out / "swap.png").write_bytes(encode_video(still(table), 1, "png"))
+            (out / "swap.gif").write_bytes(encode_video(moving(table), Sprites.fps, "gif", scale=2))
+            print(f"written: {out}/evaluation.json, evaluation.md, swap.png and swap.gif", file=sys.stderr)
     return 0
 
 

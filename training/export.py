@@ -18,8 +18,10 @@ from training.preset import Preset
 
 CARD = """# {name}
 
-{about}. Takes a clip of 64×64 pixels apart into a static code z^c ({content_dim} numbers: who) and a dynamic code
-z^m ({motion_dim} numbers a frame: what it does).
+{about}.
+
+Takes a clip of 64×64 pixels apart into a static code z^c ({content_dim} numbers: who) and a dynamic code z^m
+({motion_dim} numbers a frame: what it does).
 
 - **Data**: Sprites, 1000 characters × 9 actions × 8 frames (900 characters trained on, 100 held out for choosing, the
   296 others for the figures below), composed from the layers of the Liberated Pixel Cup as used by Li & Mandt 2018
@@ -31,7 +33,8 @@ z^m ({motion_dim} numbers a frame: what it does).
 {figures}
 ## Limits
 
-One character on a black background is all it has seen: it turns any other video into pixel people (`psnr_db` of
+Motion rolled out of the recurrent prior starts blurred (its first step is one Gaussian for all views and moves), which
+is what remains of the errors of protocol 1. One character on a black background is all it has seen: it turns any other video into pixel people (`psnr_db` of
 `/encode` says how well it can say a clip back). Several objects, other backgrounds, views or outfits, and details finer
 than the attributes above are outside of what it knows.
 """

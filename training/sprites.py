@@ -63,6 +63,7 @@ class Sprites:
     """
 
     frames = 8
+    fps = 8.0
 
     def __init__(self, folder: Path, split: str, device: torch.device | str = "cpu") -> None:
         self.layers = [

@@ -91,7 +91,9 @@ def test_a_run_is_judged_exported_and_loaded(
     assert figures["clips"] == 90
     assert set(figures["swap"]) == {"action", "body", "bottomwear", "topwear", "hair"}
     with Image.open(run / "swap.png") as picture:
-        assert picture.width > 4 * 8 * 64
+        assert picture.size == (6 * 8 * 64 + 5 * 4, 5 * 64 + 4 * 4)
+    with Image.open(run / "swap.gif") as picture:
+        assert picture.n_frames == 8
 
     assert export.main([str(run), str(tmp_path / "weights" / "small")]) == 0
     model, config = load_weights(tmp_path / "weights" / "small")
