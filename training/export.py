@@ -34,9 +34,9 @@ Takes a clip of 64×64 pixels apart into a static code z^c ({content_dim} number
 ## Limits
 
 Motion rolled out of the recurrent prior starts blurred (its first step is one Gaussian for all views and moves), which
-is what remains of the errors of protocol 1. One character on a black background is all it has seen: it turns any other video into pixel people (`psnr_db` of
-`/encode` says how well it can say a clip back). Several objects, other backgrounds, views or outfits, and details finer
-than the attributes above are outside of what it knows.
+is what remains of the errors of protocol 1. One character on a black background is all it has seen: it turns any other
+video into pixel people (`psnr_db` of `/encode` says how well it can say a clip back). Several objects, other
+backgrounds, views or outfits, and details finer than the attributes above are outside of what it knows.
 """
 
 
