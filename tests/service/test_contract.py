@@ -137,10 +137,8 @@ def test_every_form_opens_elsewhere(client, form):
         assert (large[:, 1::3, 2::3] == frames).all()
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "png"])  # a still image is no clip
 def test_what_is_answered_can_be_sent_back(client, form):
-    if form == "png":
-        pytest.skip("a still image is no clip")
     made = generate(client, frames=9, seed=4, format=form, scale=2, fps=10).content
     answer = encode(client, made)
     assert answer["frames"] == 9
