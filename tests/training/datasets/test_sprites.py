@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from training.sprites import ACTIONS, DataError, Labels, Sprites
+from training.datasets.errors import DataError
+from training.datasets.sprites import ACTIONS, ATTRIBUTES, Sprites
 
 FIRST = {
     "spellcard left": 13, "spellcard front": 26, "spellcard right": 39,
@@ -41,8 +42,9 @@ def test_clips_equal_a_composition_with_pillow(sprites: Path) -> None:
     indices = torch.randint(len(data), (40,), generator=torch.Generator().manual_seed(0))
     labels = data.labels(indices)
     found = data.clips(indices).mul(255).round().byte().permute(0, 1, 3, 4, 2).numpy()
-    for clip, attributes, action in zip(found, labels.attributes.tolist(), labels.action.tolist(), strict=True):
-        expected = pillow_clip(sprites, attributes, ACTIONS[action])
+    attributes = torch.stack([labels[name] for name in ATTRIBUTES], 1).tolist()
+    for clip, variants, action in zip(found, attributes, labels["action"].tolist(), strict=True):
+        expected = pillow_clip(sprites, variants, ACTIONS[action])
         # Pillow rounds after each half-transparent layer; the real art has none.
         assert np.abs(clip.astype(int) - expected).max() <= (0 if "shared" in str(sprites) else 1)
 
@@ -61,12 +63,11 @@ def test_true_clips_are_nearest_to_their_own_labels(sprites: Path) -> None:
     data = Sprites(sprites, "validation")
     indices = torch.arange(0, 900, 31)
     labels = data.labels(indices)
-    assert data.nearest_errors(data.clips(indices), labels).sum() == 0
-    wrong_action = Labels(labels.attributes, (labels.action + 1) % 9)
-    assert data.nearest_errors(data.clips(indices), wrong_action)[:, 0].all()
-    wrong_hair = Labels(torch.cat([labels.attributes[:, :3], (labels.attributes[:, 3:] + 1) % 6], 1), labels.action)
-    found = data.nearest_errors(data.clips(indices), wrong_hair)
-    assert found[:, 4].all()
+    clips = data.clips(indices)
+    assert not any(wrong.any() for wrong in data.nearest_errors(clips, labels).values())
+    assert data.nearest_errors(clips, labels | {"action": (labels["action"] + 1) % 9})["action"].all()
+    found = data.nearest_errors(clips, labels | {"hair": (labels["hair"] + 1) % 6})
+    assert found["hair"].all()
 
 
 def test_a_missing_or_wrong_sheet_is_named(drawn_sprites: Path, tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The datasets behind one small interface: sequences in [0, 1] by index, on the device that trains on them.
+
+Shapes: B clips, T frames, each of the dataset's frame shape (C×H×W pixels, or the bins of a spectrum's column).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """One split of a dataset: `len` sequences, all of `frames` frames of `frame_shape`, values in [0, 1].
+
+    The same index is the same sequence every time, whatever else is in its batch.
+    """
+
+    frames: int
+    fps: float
+    frame_shape: tuple[int, ...]
+    device: torch.device
+
+    def __len__(self) -> int: ...
+
+    def clips(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B T *frame"]:
+        """The sequences of these indices, on the dataset's device."""
+        ...
+
+    def labels(self, indices: Int[Tensor, " B"]) -> dict[str, Int[Tensor, " B"]]:
+        """What is true of each sequence, factor by factor; empty where nothing is known."""
+        ...
