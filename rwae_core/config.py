@@ -6,60 +6,179 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rwae_core.errors import ShapeError
+
 Width = Annotated[int, Field(ge=1, le=4096)]
+Output = Literal["sigmoid", "linear"]
 
 
-class SimpleFrames(BaseModel):
+class _Frames(BaseModel):
+    """What a frame is, and the networks that turn it into features and back.
+
+    A "linear" output trains faster than a "sigmoid" on dark frames, where that saturates; it is clamped to [0, 1]
+    outside of training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    output: Output = "sigmoid"
+
+
+class _VideoFrames(_Frames):
+    """Frames of `channels` × `size` × `size` pixels."""
+
+    size: int = 64
+    channels: Literal[1, 3] = 3
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Channels, height and width of a frame."""
+        return (self.channels, self.size, self.size)
+
+    def _halvings(self, smallest: int) -> int:
+        """How often the size halves until `smallest` pixels are left."""
+        halvings = (self.size // smallest).bit_length() - 1
+        if halvings < 1 or self.size != smallest << halvings:
+            least = 2 * smallest
+            raise ValueError(f"size is {self.size}; it must be a power of two of at least {least}, such as 64 or 128")
+        return halvings
+
+
+class SimpleFrames(_VideoFrames):
     """The simple ("S") frame networks: strided convolutions down to 4×4 and their mirror image.
 
     `encoder_widths` and `decoder_widths` are the channels after each halving, and before each doubling, of the
     resolution: log2(size / 4) entries, 4 for 64 pixels, 5 for 128. With fewer `encoder_widths`, frames are first
-    averaged down, which hides fine shapes from the motion posterior. A "linear" output trains faster than a "sigmoid"
-    on dark frames, where that saturates; it is clamped to [0, 1] outside of training.
+    averaged down, which hides fine shapes from the motion posterior.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: Literal["simple"] = "simple"
     encoder_widths: tuple[Width, ...] = (256, 256, 256, 256)
     decoder_widths: tuple[Width, ...] = (256, 256, 256, 256)
-    output: Literal["sigmoid", "linear"] = "sigmoid"
-
-
-class ModelConfig(BaseModel):
-    """Shapes and structure of one R-WAE. The defaults are the paper's for Sprites with S networks.
-
-    Sizes are in pixels, `frames` is the length of the clips it was trained on (any length can be encoded and
-    generated), `fps` is the rate at which generated clips play.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: int = 64
-    channels: Literal[1, 3] = 3
-    frames: Annotated[int, Field(ge=1, le=4096)] = 8
-    fps: Annotated[float, Field(gt=0, le=240)] = 8.0
-    content_dim: Width = 120
-    motion_dim: Width = 12
-    hidden_dim: Width = 150
-    frame_networks: SimpleFrames = SimpleFrames()
-    content_posterior: Literal["recurrent", "patches"] = "recurrent"
-    patch_widths: tuple[Width, Width, Width] = (64, 128, 256)
-    decoder: Literal["recurrent", "memoryless", "modulated"] = "recurrent"
 
     @model_validator(mode="after")
     def _widths_fit_size(self) -> Self:
-        halvings = self.size.bit_length() - 3
-        if self.size < 8 or self.size != 4 << halvings:
-            raise ValueError(f"size is {self.size}; it must be a power of two of at least 8, such as 64 or 128")
-        encoder, decoder = len(self.frame_networks.encoder_widths), len(self.frame_networks.decoder_widths)
+        halvings = self._halvings(4)
+        encoder, decoder = len(self.encoder_widths), len(self.decoder_widths)
         if not 1 <= encoder <= halvings:
             raise ValueError(f"encoder_widths has {encoder} entries; {self.size} pixels take 1 to {halvings}")
         if decoder != halvings:
             raise ValueError(f"decoder_widths has {decoder} entries; {self.size} pixels need {halvings}")
         return self
 
+
+class ComplexFrames(_VideoFrames):
+    """The complex ("C") frame networks: BigGAN's residual blocks, self-attention and a ladder (Tables 5 to 8).
+
+    `encoder_widths` are the channels after each block that halves the resolution down to 2×2, `decoder_widths` those
+    after each block that doubles it: log2(size / 2) entries each, 5 for 64 pixels, 6 for 128. The decoder starts from
+    twice its first width at 2×2. Features come and go in one equal part for each block and one for the 2×2 end, so the
+    model's `hidden_dim` must be a multiple of log2(size).
+    """
+
+    network: Literal["complex"] = "complex"
+    encoder_widths: tuple[Width, ...] = (64, 128, 256, 512, 1024)
+    decoder_widths: tuple[Width, ...] = (1024, 512, 256, 128, 64)
+
+    @model_validator(mode="after")
+    def _widths_fit_size(self) -> Self:
+        halvings = self._halvings(2)
+        for name, widths in (("encoder_widths", self.encoder_widths), ("decoder_widths", self.decoder_widths)):
+            if len(widths) != halvings:
+                raise ValueError(f"{name} has {len(widths)} entries; {self.size} pixels need {halvings}")
+        return self
+
+
+class TFGANFrames(_VideoFrames):
+    """The plainer convolutional networks of TFGAN (Balaji et al. 2018), Table 9.
+
+    `encoder_widths` and `decoder_widths` as in `SimpleFrames`.
+    """
+
+    network: Literal["tfgan"] = "tfgan"
+    encoder_widths: tuple[Width, ...] = (64, 128, 256, 512)
+    decoder_widths: tuple[Width, ...] = (512, 256, 128, 64)
+
+    @model_validator(mode="after")
+    def _widths_fit_size(self) -> Self:
+        halvings = self._halvings(4)
+        for name, widths in (("encoder_widths", self.encoder_widths), ("decoder_widths", self.decoder_widths)):
+            if len(widths) != halvings:
+                raise ValueError(f"{name} has {len(widths)} entries; {self.size} pixels need {halvings}")
+        return self
+
+
+class SpectrumFrames(_Frames):
+    """Fully connected networks on one column of a log-magnitude spectrum, scaled to [0, 1] (Table 1).
+
+    `widths` are the hidden layers of the encoder, and of the decoder in reverse.
+    """
+
+    network: Literal["spectrum"] = "spectrum"
+    bins: Width = 200
+    widths: Annotated[tuple[Width, ...], Field(min_length=1)] = (256, 256)
+
     @property
-    def frame_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of a frame."""
-        return (self.channels, self.size, self.size)
+    def frame_shape(self) -> tuple[int, ...]:
+        """Bins of a column."""
+        return (self.bins,)
+
+
+FrameNetworks = Annotated[SimpleFrames | ComplexFrames | TFGANFrames | SpectrumFrames, Field(discriminator="network")]
+
+
+class ModelConfig(BaseModel):
+    """Shapes and structure of one R-WAE. The defaults are the paper's for Sprites with S networks.
+
+    `frames` is the length of the clips it was trained on (any length can be encoded and generated), `fps` is the rate
+    at which generated clips play, in frames or spectrum columns a second. `actions` is A, the number of actions that a
+    weakly supervised model tells apart (section 3.4), 0 without.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frames: Annotated[int, Field(ge=1, le=4096)] = 8
+    fps: Annotated[float, Field(gt=0, le=240)] = 8.0
+    content_dim: Width = 120
+    motion_dim: Width = 12
+    hidden_dim: Width = 150
+    actions: Annotated[int, Field(ge=0, le=256)] = 0
+    frame_networks: FrameNetworks = SimpleFrames()
+    content_posterior: Literal["recurrent", "patches"] = "recurrent"
+    patch_widths: tuple[Width, Width, Width] = (64, 128, 256)
+    decoder: Literal["recurrent", "memoryless", "modulated"] = "recurrent"
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        networks = self.frame_networks
+        if isinstance(networks, ComplexFrames) and self.hidden_dim % (len(networks.encoder_widths) + 1):
+            levels = len(networks.encoder_widths) + 1
+            raise ValueError(
+                f"hidden_dim is {self.hidden_dim}; complex frame networks split it in {levels} equal parts"
+            )
+        if self.content_posterior == "patches" and isinstance(networks, SpectrumFrames):
+            raise ValueError("content_posterior = 'patches' looks at pixels; spectra need 'recurrent'")
+        if self.decoder == "modulated" and not isinstance(networks, SimpleFrames):
+            raise ValueError("decoder = 'modulated' draws with the simple networks' widths; set network = 'simple'")
+        return self
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Channels, height and width of a video frame; bins of a spectrum's column."""
+        return self.frame_networks.frame_shape
+
+    @property
+    def channels(self) -> int:
+        """Channels of a video frame."""
+        return self._video.channels
+
+    @property
+    def size(self) -> int:
+        """Height and width of a video frame, in pixels."""
+        return self._video.size
+
+    @property
+    def _video(self) -> SimpleFrames | ComplexFrames | TFGANFrames:
+        if isinstance(self.frame_networks, SpectrumFrames):
+            raise ShapeError("this model's frames are columns of a spectrum; they have no height, width or channels")
+        return self.frame_networks

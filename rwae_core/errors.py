@@ -11,3 +11,7 @@ class ShapeError(RwaeError, ValueError):
 
 class WeightsError(RwaeError):
     """A weights folder is missing, damaged, or belongs to another configuration."""
+
+
+class UnsupportedError(RwaeError):
+    """A model does not have this verb; the message says which it has."""

@@ -1,6 +1,6 @@
 """The disentangled recurrent Wasserstein autoencoder (Han et al., ICLR 2021).
 
-Shapes: B clips, T frames of C×H×W with values in [0, 1], F features of a frame, Dc content and Dm motion dimensions.
+Shapes: B clips, T frames of any one shape with values in [0, 1], Dc content and Dm motion dimensions, A actions.
 """
 
 from __future__ import annotations
@@ -8,26 +8,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
-from rwae_core.config import ModelConfig
+from rwae_core.action import ActionPosterior
+from rwae_core.config import ModelConfig, SimpleFrames
 from rwae_core.content import PatchContent, RecurrentContent
 from rwae_core.decoder import Decoder, ModulatedDecoder
 from rwae_core.errors import ShapeError
-from rwae_core.frames import SimpleEncoder
+from rwae_core.frames import frame_encoder
 from rwae_core.gaussian import Gaussian, Generators, standard_normal
+from rwae_core.gumbel import GumbelSoftmax
 from rwae_core.latents import Latents
 from rwae_core.motion import MotionPosterior, RecurrentPrior, State
 
 
 @dataclass(frozen=True)
 class Inference:
-    """What the inference model says of a batch of clips, with the draw that was made on the way."""
+    """What the inference model says of a batch of clips, with the draw that was made on the way.
+
+    `action` and the logarithm of its draw are there in weakly supervised models.
+    """
 
     content: Gaussian
     motion: Gaussian
     latents: Latents
+    action: GumbelSoftmax | None = None
+    log_action: Float[Tensor, "B A"] | None = None
 
 
 class RWAE(nn.Module):
@@ -39,28 +47,38 @@ class RWAE(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.frame_encoder = SimpleEncoder(config)
+        networks = config.frame_networks
+        self.frame_encoder = frame_encoder(networks, config.hidden_dim)
         patches = config.content_posterior == "patches"
-        self.content_posterior = PatchContent(config) if patches else RecurrentContent(config)
-        self.motion_posterior = MotionPosterior(config)
+        self.content_posterior: nn.Module = PatchContent(config) if patches else RecurrentContent(config)
+        self.motion_posterior: nn.Module = MotionPosterior(config)
+        self.action_posterior = ActionPosterior(config) if config.actions else None
         self.prior = RecurrentPrior(config)
-        self.decoder = ModulatedDecoder(config) if config.decoder == "modulated" else Decoder(config)
+        self.decoder = (
+            ModulatedDecoder(config, networks)
+            if config.decoder == "modulated" and isinstance(networks, SimpleFrames)
+            else Decoder(config)
+        )
 
     def infer(
         self,
-        clip: Float[Tensor, "B T C H W"],
+        clip: Float[Tensor, "B T *frame"],
         *,
-        content_clip: Float[Tensor, "B S C H W"] | None = None,
+        content_clip: Float[Tensor, "B S *frame"] | None = None,
         generator: Generators | None = None,
         sample: bool = True,
+        action_temperature: float = 1.0,
     ) -> Inference:
         """Q_φ(z^c, z^m_{1:T} | x_{1:T}) of eq. 5, sampled, or followed along its means with `sample=False`.
+
+        In weakly supervised models then q_φ(a | z^m_{1:T}): a draw of the Gumbel-softmax, or its probabilities.
 
         Args:
             clip: What the motion posterior sees, values in [0, 1].
             content_clip: What the content posterior sees; `clip` where absent.
             generator: Source of the draws.
-            sample: Whether z^c and z^m are draws or the posterior's means.
+            sample: Whether the codes are draws or the posterior's means.
+            action_temperature: τ of the Gumbel-softmax.
 
         Raises:
             ShapeError: frames of another shape than the configuration's, or no frame.
@@ -73,18 +91,27 @@ class RWAE(nn.Module):
             content = self.content_posterior(features if seen is clip else self._features(seen))
         z_c = content.sample(generator) if sample else content.mean
 
-        batch, steps = clip.shape[:2]
-        noise = standard_normal((batch, steps, self.config.motion_dim), generator, z_c) if sample else None
-        previous, state = z_c.new_zeros(batch, self.config.motion_dim), None
+        shape = (*clip.shape[:2], self.config.motion_dim)
+        motion, z_m = self.infer_motion(features, z_c, standard_normal(shape, generator, z_c) if sample else None)
+        if self.action_posterior is None:
+            return Inference(content, motion, Latents(z_c, z_m))
+        action = GumbelSoftmax(self.action_posterior(z_m), action_temperature)
+        log_action = action.log_sample(generator) if sample else functional.log_softmax(action.logits, -1)
+        return Inference(content, motion, Latents(z_c, z_m, log_action.exp()), action, log_action)
+
+    def infer_motion(
+        self, features: Float[Tensor, "B T F"], z_c: Float[Tensor, "B Dc"], noise: Float[Tensor, "B T Dm"] | None
+    ) -> tuple[Gaussian, Float[Tensor, "B T Dm"]]:
+        """Q_φ(z^m_t | z^m_{<t}, x_t) at every step, and the draw that `noise` makes of it (without: its means)."""
+        previous, state = features.new_zeros(len(z_c), self.config.motion_dim), None
         means, stds, draws = [], [], []
-        for step in range(steps):
+        for step in range(features.shape[1]):
             posterior, state = self.motion_posterior(features[:, step], previous, state)
             previous = posterior.mean if noise is None else posterior.mean + posterior.std * noise[:, step]
             means.append(posterior.mean)
             stds.append(posterior.std)
             draws.append(previous)
-        motion = Gaussian(torch.stack(means, 1), torch.stack(stds, 1))
-        return Inference(content, motion, Latents(z_c, torch.stack(draws, 1)))
+        return Gaussian(torch.stack(means, 1), torch.stack(stds, 1)), torch.stack(draws, 1)
 
     def motion_prior(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
         """P_ψ(z^m_t | z^m_{<t}) at every step of given histories, as one Gaussian of shape (B, T, Dm)."""
@@ -97,27 +124,35 @@ class RWAE(nn.Module):
             previous = z_m[:, step]
         return Gaussian(torch.stack(means, 1), torch.stack(stds, 1))
 
-    def encode(self, clip: Float[Tensor, "B T C H W"], generator: Generators | None = None) -> Latents:
+    def encode(self, clip: Float[Tensor, "B T *frame"], generator: Generators | None = None) -> Latents:
         """Codes of clips: posterior means, or a draw from the posterior where a generator is given."""
         return self.infer(clip, generator=generator, sample=generator is not None).latents
 
-    def decode(self, latents: Latents) -> Float[Tensor, "B T C H W"]:
-        """Clips of codes, x_t = G(z^c, z^m_t), values in [0, 1].
+    def decode(self, latents: Latents, steps: Int[Tensor, "B S"] | None = None) -> Float[Tensor, "B S *frame"]:
+        """Clips of codes, x_t = G(z^c, z^m_t, a), values in [0, 1].
+
+        Args:
+            latents: Codes of whole clips.
+            steps: Which frames of each clip to draw; all where absent.
 
         Raises:
             ShapeError: codes of other dimensions than the configuration's, or no step.
         """
-        found = (latents.z_c.shape[-1], latents.z_m.shape[-1])
-        expected = (self.config.content_dim, self.config.motion_dim)
+        found = (
+            latents.z_c.shape[-1],
+            latents.z_m.shape[-1],
+            0 if latents.action is None else latents.action.shape[-1],
+        )
+        expected = (self.config.content_dim, self.config.motion_dim, self.config.actions)
         if found != expected:
-            raise ShapeError(f"codes of {found} content and motion dimensions; this model has {expected}")
+            raise ShapeError(f"codes of {found} content, motion and action dimensions; this model has {expected}")
         if latents.z_m.shape[1] == 0:
             raise ShapeError("z_m has no step; a clip has at least one")
-        return self.decoder(latents.z_c, latents.z_m)
+        return self.decoder(latents, steps)
 
     def swap(
-        self, content: Float[Tensor, "B S C H W"], motion: Float[Tensor, "B T C H W"]
-    ) -> Float[Tensor, "B T C H W"]:
+        self, content: Float[Tensor, "B S *frame"], motion: Float[Tensor, "B T *frame"]
+    ) -> Float[Tensor, "B T *frame"]:
         """The content of one clip with the motion of another: z^c of `content` decoded with z^m of `motion`."""
         kept, moved = self.encode(content), self.encode(motion)
         return self.decode(Latents(kept.z_c, moved.z_m, moved.action))
@@ -131,32 +166,41 @@ class RWAE(nn.Module):
         temperature: float = 1.0,
         z_c: Float[Tensor, "B Dc"] | None = None,
         z_m: Float[Tensor, "B S Dm"] | None = None,
+        action: Float[Tensor, "B A"] | None = None,
     ) -> Latents:
         """Codes from the priors: z^c ~ N(0, τ²I), z^m rolled out of P_ψ with its deviations scaled by τ.
+
+        In weakly supervised models the action is one of A, all alike.
 
         Args:
             n: Clips.
             frames: Steps of each.
-            generator: One for the batch, or one for each clip; each clip draws z^c, then z^m in order of time, whether
-                or not they are given, so fixing a code does not change the others.
+            generator: One for the batch, or one for each clip; each clip draws z^c, the action (where the model has
+                one), then z^m in order of time, whether or not they are given, so fixing a code does not change the
+                others.
             temperature: τ, at least 0; 1 is the prior itself.
             z_c: Content to keep.
             z_m: Motion to keep. Where it is shorter than `frames`, the prior continues it.
+            action: Actions to keep, as one-hot vectors or probabilities.
 
         Raises:
             ShapeError: fewer than one clip or frame, or codes given that are not n.
         """
         if n < 1 or frames < 1:
             raise ShapeError(f"{n} clips of {frames} frames; both must be at least 1")
-        for name, code in (("z_c", z_c), ("z_m", z_m)):
+        for name, code in (("z_c", z_c), ("z_m", z_m), ("action", action)):
             if code is not None and len(code) != n:
                 raise ShapeError(f"{name} has {len(code)} rows; {n} clips need as many")
         like = next(self.parameters())
-        content_dim, motion_dim = self.config.content_dim, self.config.motion_dim
-        noise = standard_normal((n, content_dim + frames * motion_dim), generator, like) * temperature
+        content_dim, motion_dim, actions = self.config.content_dim, self.config.motion_dim, self.config.actions
+        drawn = [content_dim, min(actions, 1), frames * motion_dim]
+        content_noise, action_noise, noise = standard_normal((n, sum(drawn)), generator, like).split(drawn, 1)
         if z_c is None:
-            z_c = noise[:, :content_dim]
-        steps = noise[:, content_dim:].unflatten(1, (frames, motion_dim))
+            z_c = content_noise * temperature
+        if actions and action is None:
+            index = (torch.special.ndtr(action_noise[:, 0]) * actions).long().clamp(max=actions - 1)
+            action = functional.one_hot(index, actions).to(like)
+        steps = noise.unflatten(1, (frames, motion_dim)) * temperature
 
         given = 0 if z_m is None else z_m.shape[1]
         state: State | None = None
@@ -168,16 +212,16 @@ class RWAE(nn.Module):
                 if step >= given:
                     rolled.append(prior.mean + prior.std * steps[:, step])
             previous = rolled[step]
-        return Latents(z_c, torch.stack(rolled, 1))
+        return Latents(z_c, torch.stack(rolled, 1), action)
 
     def generate(
         self, n: int, frames: int, generator: Generators | None = None, *, temperature: float = 1.0
-    ) -> Float[Tensor, "B T C H W"]:
+    ) -> Float[Tensor, "B T *frame"]:
         """New clips: codes from the priors, decoded."""
         return self.decode(self.sample(n, frames, generator, temperature=temperature))
 
     def _features(self, clip: Tensor) -> Tensor:
-        if clip.ndim != 5 or clip.shape[1] == 0 or tuple(clip.shape[2:]) != self.config.frame_shape:
+        if tuple(clip.shape[2:]) != self.config.frame_shape or clip.shape[1] == 0:
             raise ShapeError(
                 f"a batch of clips has shape (B, T ≥ 1, {', '.join(map(str, self.config.frame_shape))}); "
                 f"this one has {tuple(clip.shape)}"

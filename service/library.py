@@ -104,7 +104,11 @@ def load_library(folder: Path, devices: Sequence[torch.device], default: str | N
 def _warm_up(network: RWAE, config: ModelConfig) -> None:
     """Runs each verb once: it proves that the model works, and no request pays for lazy initialisation."""
     clip = np.zeros((config.frames, config.size, config.size, config.channels), np.uint8)
-    codes = Codes(np.zeros(config.content_dim, np.float32), np.zeros((config.frames, config.motion_dim), np.float32))
+    codes = Codes(
+        np.zeros(config.content_dim, np.float32),
+        np.zeros((config.frames, config.motion_dim), np.float32),
+        np.zeros(config.actions, np.float32) if config.actions else None,
+    )
     Encode.run(network, [Encode(clip)])
     Decode.run(network, [Decode(codes)])
     Swap.run(network, [Swap(clip, clip)])

@@ -94,9 +94,7 @@ async def encode(request: Request, form: Annotated[EncodeForm, Multipart]) -> Re
 async def decode(request: Request, body: DecodeRequest) -> Response:
     """The clip of codes, such as `/encode` gives them."""
     model = _model(request, body.model)
-    codes = Codes(_content(model, body.z_c), _motion(model, body.z_m))
-    if body.action is not None:
-        raise _no_actions(model)
+    codes = Codes(_content(model, body.z_c), _motion(model, body.z_m), _action_weights(model, body.action))
     form, fps = _form(request, body.format), body.fps or model.config.fps
     _check_frames(request, "z_m", 1, len(codes.z_m))
     _check_pixels(request, model, frames=len(codes.z_m), scale=body.scale, form=form)
@@ -140,8 +138,7 @@ async def swap(request: Request, form: Annotated[SwapForm, Multipart]) -> Respon
 async def generate(request: Request, body: GenerateRequest) -> Response:
     """New clips. Content, motion or the beginning of the motion may be fixed; the rest is drawn."""
     model, seed = _model(request, body.model), _seed(body.seed)
-    if body.action is not None:
-        raise _no_actions(model)
+    action = None if body.action is None else _action_index(model, body.action)
     z_c = None if body.z_c is None else _content(model, body.z_c)
     z_m = None if body.z_m is None else _motion(model, body.z_m)
     given = 0 if z_m is None else len(z_m)
@@ -151,7 +148,7 @@ async def generate(request: Request, body: GenerateRequest) -> Response:
     form, fps = _form(request, body.format), body.fps or model.config.fps
     _check_frames(request, "n" if body.n > 1 else "frames", body.n, frames)
     _check_pixels(request, model, n=body.n, frames=frames, scale=body.scale, form=form)
-    made = await _ask(request, model, Generate(body.n, frames, seed, body.temperature, z_c, z_m))
+    made = await _ask(request, model, Generate(body.n, frames, seed, body.temperature, z_c, z_m, action))
 
     def render() -> bytes | str:
         if form == "json":
@@ -261,8 +258,26 @@ def _motion(model: Model, z_m: list[list[float]]) -> Numbers:
     return np.array(z_m, np.float32)
 
 
-def _no_actions(model: Model) -> FieldError:
-    return FieldError("action", f"action: The model '{model.id}' has no actions; leave this field out.")
+def _action_weights(model: Model, weights: list[float] | None) -> Numbers | None:
+    """Raises FieldError unless there is one weight for each of the model's actions."""
+    actions = model.config.actions
+    if not actions and weights is not None:
+        raise FieldError("action", f"action: The model '{model.id}' has no actions; leave this field out.")
+    if actions and len(weights or []) != actions:
+        raise FieldError(
+            "action",
+            f"action: The model '{model.id}' has {actions} actions; send as many weights, as /encode gives them.",
+        )
+    return None if weights is None else np.array(weights, np.float32)
+
+
+def _action_index(model: Model, index: int) -> Numbers:
+    """The one-hot vector of an action; raises FieldError where the model does not have it."""
+    actions = model.config.actions
+    if index >= actions:
+        have = f"has actions 0 to {actions - 1}" if actions else "has no actions; leave this field out"
+        raise FieldError("action", f"action: The model '{model.id}' {have}.")
+    return np.eye(actions, dtype=np.float32)[index]
 
 
 def _check_frames(request: Request, field: str, n: int, frames: int) -> None:
@@ -297,7 +312,7 @@ def _info(model: Model, default: bool) -> ModelInfo:
         default=default,
         content_dim=config.content_dim,
         motion_dim=config.motion_dim,
-        actions=0,
+        actions=config.actions,
         clip=ClipShape(
             frames=config.frames, height=config.size, width=config.size, channels=config.channels, fps=config.fps
         ),

@@ -99,7 +99,7 @@ class Decode(Work[Frames]):
     @property
     @override
     def shape(self) -> tuple[object, ...]:
-        return (self.codes.z_c.shape, self.codes.z_m.shape)
+        return _shapes(self.codes.z_c, self.codes.z_m, self.codes.action)
 
     @property
     @override
@@ -111,7 +111,8 @@ class Decode(Work[Frames]):
     def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Frames]:
         z_c = _tensor(network, [work.codes.z_c for work in batch])
         z_m = _tensor(network, [work.codes.z_m for work in batch])
-        return list(_frames(network.decode(Latents(z_c, z_m))))
+        action = _given(network, [work.codes.action for work in batch], [1] * len(batch))
+        return list(_frames(network.decode(Latents(z_c, z_m, action))))
 
 
 @dataclass(frozen=True)
@@ -160,12 +161,12 @@ class Generate(Work[Generated]):
     temperature: float = 1.0
     z_c: Numbers | None = None
     z_m: Numbers | None = None
+    action: Numbers | None = None
 
     @property
     @override
     def shape(self) -> tuple[object, ...]:
-        given = tuple(None if code is None else code.shape for code in (self.z_c, self.z_m))
-        return (self.frames, self.temperature, given)
+        return (self.frames, self.temperature, _shapes(self.z_c, self.z_m, self.action))
 
     @property
     @override
@@ -184,11 +185,16 @@ class Generate(Work[Generated]):
             temperature=first.temperature,
             z_c=_given(network, [work.z_c for work in batch], counts),
             z_m=_given(network, [work.z_m for work in batch], counts),
+            action=_given(network, [work.action for work in batch], counts),
         )
         ends = np.cumsum(counts)[:-1].tolist()
         clips, codes = np.split(_frames(network.decode(latents)), ends), _codes(latents)
         starts = [0, *ends]
         return [Generated(clip, codes[start : start + n]) for clip, start, n in zip(clips, starts, counts, strict=True)]
+
+
+def _shapes(*codes: Numbers | None) -> tuple[object, ...]:
+    return tuple(None if code is None else code.shape for code in codes)
 
 
 def clip_generator(seed: int, clip: int) -> torch.Generator:

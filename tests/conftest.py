@@ -5,8 +5,18 @@ from collections.abc import Iterator
 import pytest
 from jaxtyping import config, install_import_hook
 
-CORE = ("content", "decoder", "frames", "gaussian", "latents", "model", "motion")
-TRAINING = ("critics", "judge", "objectives", "protocols", "sprites", "views")
+CORE = ("action", "content", "decoder", "frames", "gaussian", "gumbel", "latents", "model", "motion", "speech")
+TRAINING = (
+    "autoencoding",
+    "baselines",
+    "critics",
+    "datasets",
+    "hierarchical",
+    "judge",
+    "objectives",
+    "protocols",
+    "views",
+)
 
 install_import_hook(
     [*(f"rwae_core.{name}" for name in CORE), *(f"training.{name}" for name in TRAINING)], "beartype.beartype"

@@ -8,23 +8,22 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from rwae_core.config import ModelConfig
+from rwae_core.config import SimpleFrames
 
 
 class SimpleEncoder(nn.Module):
     """Strided convolutions down to 4×4 and one fully connected layer."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, networks: SimpleFrames, features: int) -> None:
         super().__init__()
-        widths = config.frame_networks.encoder_widths
-        averaged = config.size // (4 << len(widths))
+        averaged = networks.size // (4 << len(networks.encoder_widths))
         layers: list[nn.Module] = [nn.AvgPool2d(averaged)] if averaged > 1 else []
-        before: int = config.channels
-        for width in widths:
+        before: int = networks.channels
+        for width in networks.encoder_widths:
             layers += [nn.Conv2d(before, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
             before = width
         self.convolutions = nn.Sequential(*layers)
-        self.features = nn.Sequential(nn.Flatten(), nn.Linear(before * 16, config.hidden_dim), nn.LeakyReLU(0.2))
+        self.features = nn.Sequential(nn.Flatten(), nn.Linear(before * 16, features), nn.LeakyReLU(0.2))
 
     def forward(self, frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N F"]:
         return self.features(self.convolutions(frames))
@@ -33,15 +32,20 @@ class SimpleEncoder(nn.Module):
 class SimpleDecoder(nn.Module):
     """One fully connected layer to 4×4, transposed convolutions up to the frame, a sigmoid or a clamp."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, networks: SimpleFrames, features: int) -> None:
         super().__init__()
-        widths = config.frame_networks.decoder_widths
-        self.features = nn.Sequential(nn.Linear(config.hidden_dim, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4)))
+        widths = networks.decoder_widths
+        self.features = nn.Sequential(nn.Linear(features, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4)))
         layers: list[nn.Module] = []
-        for before, after in zip(widths, (*widths[1:], config.channels), strict=True):
+        for before, after in zip(widths, (*widths[1:], networks.channels), strict=True):
             layers += [nn.LeakyReLU(0.2), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
         self.convolutions = nn.Sequential(*layers)
-        self.sigmoid = config.frame_networks.output == "sigmoid"
+        self.sigmoid = networks.output == "sigmoid"
+
+    @property
+    def output_bias(self) -> Float[Tensor, " C"]:
+        """The last bias: the colour of a frame on which all features are 0, before the sigmoid."""
+        return self.convolutions[-1].get_parameter("bias")
 
     def forward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, "N C H W"]:
         frames = self.convolutions(self.features(features)).float()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rwae_core.config import ModelConfig, SimpleFrames
+from rwae_core.config import ComplexFrames, ModelConfig, SimpleFrames, SpectrumFrames, TFGANFrames
 from rwae_core.errors import ShapeError
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
@@ -28,8 +28,18 @@ VARIANTS = {
         content_posterior="patches",
         decoder="modulated",
     ),
-    "128-pixels": ModelConfig(**SMALL, size=128, frame_networks=frames(5)),
-    "one-channel": ModelConfig(**SMALL, channels=1, frame_networks=frames(4)),
+    "128-pixels": ModelConfig(**SMALL, frame_networks=frames(5, size=128)),
+    "one-channel": ModelConfig(**SMALL, frame_networks=frames(4, channels=1)),
+    "actions": ModelConfig(**SMALL, frame_networks=frames(4), actions=3),
+    "actions-modulated": ModelConfig(**SMALL, frame_networks=frames(4), actions=3, decoder="modulated"),
+    "complex": ModelConfig(
+        **{**SMALL, "hidden_dim": 12},
+        frame_networks=ComplexFrames(encoder_widths=(8,) * 5, decoder_widths=(8,) * 5),
+    ),
+    "tfgan": ModelConfig(
+        **SMALL, frame_networks=TFGANFrames(encoder_widths=(4,) * 4, decoder_widths=(4,) * 4), decoder="memoryless"
+    ),
+    "spectrum": ModelConfig(**SMALL, frame_networks=SpectrumFrames(bins=20, widths=(8, 8))),
 }
 
 
@@ -79,15 +89,16 @@ def test_a_swap_takes_its_length_from_motion(model: RWAE) -> None:
     content, motion = clips(model, 1, 5), clips(model, 1, 3, seed=2)
     swapped = model.swap(content, motion)
     assert swapped.shape[1] == 3
-    expected = model.decode(Latents(model.encode(content).z_c, model.encode(motion).z_m))
+    moved = model.encode(motion)
+    expected = model.decode(Latents(model.encode(content).z_c, moved.z_m, moved.action))
     torch.testing.assert_close(swapped, expected)
 
 
 def test_each_code_reaches_the_picture(model: RWAE) -> None:
     a, b = model.encode(clips(model, 1)), model.sample(1, 4, torch.Generator().manual_seed(3))
     own = model.decode(a)
-    assert (model.decode(Latents(b.z_c, a.z_m)) - own).abs().max() > 1e-6
-    assert (model.decode(Latents(a.z_c, b.z_m)) - own).abs().max() > 1e-6
+    assert (model.decode(Latents(b.z_c, a.z_m, a.action)) - own).abs().max() > 1e-6
+    assert (model.decode(Latents(a.z_c, b.z_m, a.action)) - own).abs().max() > 1e-6
 
 
 def test_a_seed_decides_and_another_decides_otherwise(model: RWAE) -> None:
@@ -135,7 +146,8 @@ def test_the_prior_continues_a_given_motion(model: RWAE) -> None:
 def test_the_motion_prior_at_given_histories_is_the_roll_out(model: RWAE) -> None:
     drawn = model.sample(2, 5, seeded(1, 2))
     prior = model.motion_prior(drawn.z_m)
-    noise = torch.stack([torch.randn(6 + 15, generator=g) for g in seeded(1, 2)])[:, 6:].unflatten(1, (5, 3))
+    before = 6 + min(model.config.actions, 1)
+    noise = torch.stack([torch.randn(before + 15, generator=g) for g in seeded(1, 2)])[:, before:].unflatten(1, (5, 3))
     torch.testing.assert_close(drawn.z_m, prior.mean + prior.std * noise)
 
 
@@ -186,8 +198,61 @@ def test_a_frame_without_memory_depends_on_its_own_motion_alone(variant: str) ->
     torch.testing.assert_close(late, model.decode(codes)[:, 2:])
 
 
+def test_some_frames_of_a_clip_are_those_of_the_whole(model: RWAE) -> None:
+    codes = model.encode(clips(model))
+    steps = torch.tensor([[3, 0], [1, 2], [2, 2]])
+    whole = model.decode(codes)
+    torch.testing.assert_close(model.decode(codes, steps), whole[torch.arange(3)[:, None], steps])
+
+
+@pytest.mark.parametrize("variant", ["actions", "actions-modulated"])
+def test_the_action_is_inferred_from_motion_kept_by_a_swap_and_drawn_evenly(variant: str) -> None:
+    torch.manual_seed(0)
+    model = RWAE(VARIANTS[variant]).eval()
+    a, b = clips(model, 2), clips(model, 2, seed=2)
+    codes, other = model.encode(a), model.encode(b)
+    assert codes.action is not None
+    assert other.action is not None
+    torch.testing.assert_close(codes.action.sum(1), torch.ones(2))
+    torch.testing.assert_close(model.swap(b, a), model.decode(Latents(other.z_c, codes.z_m, codes.action)))
+
+    drawn = model.sample(600, 1, torch.Generator().manual_seed(0))
+    assert drawn.action is not None
+    counts = drawn.action.sum(0)
+    assert set(drawn.action.unique().tolist()) == {0, 1}
+    assert (counts - 200).abs().max() < 5 * (600 * 2 / 9) ** 0.5
+    chosen = torch.eye(3)[torch.tensor([2, 0])]
+    kept = model.sample(2, 4, seeded(1, 2), action=chosen)
+    free = model.sample(2, 4, seeded(1, 2))
+    assert torch.equal(kept.action, chosen)
+    assert torch.equal(kept.z_m, free.z_m)
+    assert (model.decode(kept) - model.decode(Latents(free.z_c, free.z_m, chosen.flip(1)))).abs().max() > 1e-6
+
+
+def test_the_action_is_relaxed_while_sampling_and_sharper_at_a_lower_temperature() -> None:
+    torch.manual_seed(0)
+    model = RWAE(VARIANTS["actions"]).eval()
+    clip = clips(model, 200, 2)
+    largest = []
+    for temperature in (2.0, 0.2):
+        generator = torch.Generator().manual_seed(0)
+        drawn = model.infer(clip, generator=generator, action_temperature=temperature).latents.action
+        assert drawn is not None
+        largest.append(drawn.amax(1).mean().item())
+    assert largest[0] < 0.75
+    assert largest[1] > 0.9
+
+
 def test_sizes_that_do_not_fit_are_refused_when_configured(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="power of two"):
-        ModelConfig(size=96)
+        SimpleFrames(size=96)
     with pytest.raises(ValueError, match="need 5"):
-        ModelConfig(size=128)
+        SimpleFrames(size=128)
+    with pytest.raises(ValueError, match="6 equal parts"):
+        ModelConfig(frame_networks=ComplexFrames(), hidden_dim=151)
+    with pytest.raises(ValueError, match="looks at pixels"):
+        ModelConfig(frame_networks=SpectrumFrames(), content_posterior="patches")
+    with pytest.raises(ValueError, match="set network = 'simple'"):
+        ModelConfig(frame_networks=TFGANFrames(), decoder="modulated")
+    with pytest.raises(ShapeError, match="no height"):
+        _ = ModelConfig(frame_networks=SpectrumFrames()).size

@@ -23,8 +23,9 @@ for name in [name for name in os.environ if name.startswith("RWAE_")]:
 
 @pytest.fixture(scope="session")
 def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two small models with random weights, `colour` (recurrent) and `grey` (patches, memoryless), and a broken one.
+    """Small models with random weights, `colour` (recurrent), `grey` (patches, memoryless) and `weak` (three actions).
 
+    Beside them a broken one.
     The weights are larger than at initialisation, so that what comes out depends visibly on what goes in.
     """
     root = tmp_path_factory.mktemp("weights")
@@ -33,17 +34,17 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     grey = ModelConfig(
         frames=5,
         fps=10.0,
-        channels=1,
         hidden_dim=16,
         content_dim=5,
         motion_dim=3,
-        frame_networks=narrow,
+        frame_networks=narrow.model_copy(update={"channels": 1}),
         content_posterior="patches",
         patch_widths=(4, 4, 8),
         decoder="memoryless",
     )
     torch.manual_seed(0)
-    for model_id, config in (("colour", colour), ("grey", grey)):
+    weak = colour.model_copy(update={"actions": 3})
+    for model_id, config in (("colour", colour), ("grey", grey), ("weak", weak)):
         model = RWAE(config)
         for parameter in model.parameters():
             if parameter.ndim > 1:

@@ -68,7 +68,7 @@ def swap(client, content, motion, **fields):
 
 def test_models(client):
     models = client.get("/models").json()["models"]
-    assert [model["id"] for model in models] == ["colour", "grey"], "and the broken folder is left out"
+    assert [model["id"] for model in models] == ["colour", "grey", "weak"], "and the broken folder is left out"
     assert models[0] == {
         "id": "colour",
         "modality": "video",
@@ -81,6 +81,7 @@ def test_models(client):
         "metrics": {"swap_error": 0.5},
     }
     assert not models[1]["default"]
+    assert [model["actions"] for model in models] == [0, 0, 3]
 
 
 @pytest.mark.parametrize("model", ["colour", "grey"])
@@ -221,6 +222,23 @@ def test_generate_in_json_says_all_it_drew(client):
         codes = {"z_c": item["z_c"], "z_m": item["z_m"]}
         again = frames_of(client.post("/decode", json=codes).content, "mp4")
         assert np.abs(again - frames_of(base64.b64decode(item["data"]), "mp4").astype(int)).mean() < 2
+
+
+def test_actions_are_told_kept_and_chosen(client):
+    encoded = encode(client, apng(1), model="weak")
+    assert len(encoded["action"]) == 3
+    assert sum(encoded["action"]) == pytest.approx(1)
+    codes = {name: encoded[name] for name in ("z_c", "z_m", "action")}
+    decoded = frames_of(client.post("/decode", json={**codes, "model": "weak", "format": "apng"}).content, "apng")
+    own = swap(client, apng(1), apng(1), model="weak", format="apng")
+    assert levels(decoded, frames_of(own.content, "apng")) <= 1
+
+    items = [generate(client, model="weak", seed=4, action=i, format="json").json()["items"][0] for i in range(3)]
+    assert [item["action"] for item in items] == np.eye(3).tolist()
+    assert items[0]["z_c"] == items[1]["z_c"], "a chosen action changes no other draw"
+    assert items[0]["data"] != items[1]["data"], "and is seen"
+    drawn = generate(client, model="weak", n=12, seed=5, format="json").json()["items"]
+    assert {tuple(item["action"]) for item in drawn} == {tuple(row) for row in np.eye(3)}
 
 
 def test_generate_tiles_several_clips(client):

@@ -80,6 +80,7 @@ def test_unknown_paths_methods_and_models(client):
         ("/generate", {"format": "avi"}, "format"),
         ("/generate", {"stream": True}, "stream"),
         ("/generate", {"action": 0}, "action"),
+        ("/generate", {"action": 3, "model": "weak"}, "action"),
         ("/generate", {"frame": 8}, "frame"),
         ("/generate", {"z_c": [0.0] * 5}, "z_c"),
         ("/generate", {"z_c": []}, "z_c"),
@@ -100,6 +101,8 @@ def test_unknown_paths_methods_and_models(client):
         ("/decode", {**CODES, "z_m": []}, "z_m"),
         ("/decode", {**CODES, "z_m": [[0.0] * 4] * 1025}, "z_m"),
         ("/decode", {**CODES, "action": [1.0]}, "action"),
+        ("/decode", {**CODES, "model": "weak"}, "action"),
+        ("/decode", {**CODES, "model": "weak", "action": [0.5, 0.5]}, "action"),
         ("/decode", {**CODES, "model": "grey"}, "z_c"),
     ],
 )

@@ -86,7 +86,7 @@ def test_a_wrong_setting_is_said_in_a_line():
 
 def test_library_serves_what_is_whole(weights_dir, caplog):
     library = load_library(weights_dir, [torch.device("cpu")], "grey")
-    assert list(library.models) == ["colour", "grey"]
+    assert list(library.models) == ["colour", "grey", "weak"]
     assert library.find(None).id == "grey"
     assert "'broken' skipped" in caplog.text
     assert load_library(weights_dir, [torch.device("cpu")], "broken").find(None).id == "colour"
