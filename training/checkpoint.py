@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from rwae_core.model import RWAE
 from rwae_core.weights import CONFIG_FILE, load_weights, write_atomically
+from training import methods
 from training.preset import Preset
 
 FILE = "checkpoint.pt"
@@ -34,7 +34,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | N
     return torch.load(path, map_location=device, weights_only=True)
 
 
-def load_model(folder: Path, device: torch.device | str = "cpu") -> RWAE:
+def load_model(folder: Path, device: torch.device | str = "cpu") -> methods.Model:
     """The model of a weights folder, or the averaged model of a run, ready to use.
 
     Raises:
@@ -46,7 +46,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> RWAE:
     state = load(folder, device)
     if state is None:
         raise FileNotFoundError(f"{folder} holds neither weights ({CONFIG_FILE}) nor a run ({FILE})")
-    model = RWAE(Preset.model_validate(state["run"]["preset"]).model)
+    model = methods.build(Preset.model_validate(state["run"]["preset"]).model)
     average = {name.removeprefix("module."): value for name, value in state["average"].items() if name != "n_averaged"}
     model.load_state_dict(average)
     return model.to(device).eval().requires_grad_(False)

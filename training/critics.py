@@ -22,7 +22,22 @@ class FeatureCritic(nn.Module):
         layers: list[nn.Module] = []
         for before, after in ((dim, 256), (256, 256), (256, 128)):
             layers += [spectral_norm(nn.Linear(before, after)), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, spectral_norm(nn.Linear(128, 1)))
+        # The kernel sees differences of features alone, so a last bias would do nothing.
+        self.layers = nn.Sequential(*layers, spectral_norm(nn.Linear(128, 1, bias=False)))
+
+    def forward(self, codes: Float[Tensor, "n D"]) -> Float[Tensor, "n 1"]:
+        return self.layers(codes)
+
+
+class Discriminator(nn.Module):
+    """D_γ of R-WAE(GAN) (eq. 23): fully connected 256, 256, 128, 1; its output is the logit of "from the prior"."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in ((dim, 256), (256, 256), (256, 128)):
+            layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Linear(128, 1))
 
     def forward(self, codes: Float[Tensor, "n D"]) -> Float[Tensor, "n 1"]:
         return self.layers(codes)
@@ -51,6 +66,7 @@ class Critics(nn.Module):
     def __init__(self, model: ModelConfig, objective: Objective) -> None:
         super().__init__()
         self.content = FeatureCritic(model.content_dim) if objective.content_mmd else None
+        self.discriminator = Discriminator(model.content_dim) if objective.content_gan else None
         self.dependence = (
             DependenceCritic(model.content_dim, model.motion_dim, model.frames) if objective.dependence else None
         )

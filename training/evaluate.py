@@ -18,12 +18,14 @@ import torch
 
 from rwae_core.errors import WeightsError
 from rwae_core.media.encode import encode_video
+from rwae_core.model import RWAE
 from training import protocols
 from training.checkpoint import load_model
+from training.datasets.errors import DataError
+from training.datasets.sprites import Sprites
 from training.figure import moving, still, swap_table
 from training.judge import REQUIRED_ACCURACY, load_judge
 from training.memory import keep_freed_memory
-from training.sprites import DataError, Sprites
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rwae"
 
@@ -41,9 +43,9 @@ def evaluate(folder: Path, data: Path, *, device: torch.device, seed: int, repea
 
     Raises:
         DataError: the dataset is missing or incomplete.
-        ValueError: the judge is not right often enough on real test clips to judge.
+        ValueError: the judge is not right often enough on real test clips to judge, or the model cannot be judged.
     """
-    model, test = load_model(folder, device), Sprites(data, "test", device)
+    model, test = load_autoencoder(folder, device), Sprites(data, "test", device)
     judge = load_judge(data, CACHE, device)
     accuracy = protocols.judge_accuracy(judge, test)
     if min(accuracy.values()) < 100 * REQUIRED_ACCURACY:
@@ -67,6 +69,18 @@ def evaluate(folder: Path, data: Path, *, device: torch.device, seed: int, repea
         "reconstruction": reconstruction,
         **{name: {key: _spread([d[key] for d in draws]) for key in draws[0]} for name, draws in drawn.items()},
     }
+
+
+def load_autoencoder(folder: Path, device: torch.device) -> RWAE:
+    """The model of a run or of weights.
+
+    Raises:
+        ValueError: it does not encode clips, which the Sprites protocols start from.
+    """
+    model = load_model(folder, device)
+    if not isinstance(model, RWAE):
+        raise ValueError(f"{folder} holds {type(model).__name__}, which does not encode video; R-WAE and DS-VAE do")
+    return model
 
 
 def markdown(figures: dict[str, Any]) -> str:
@@ -125,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
             (out / "evaluation.md").write_text(markdown(figures))
             test = Sprites(given.data, "test", device)
             generator = torch.Generator().manual_seed(given.seed)
-            table = swap_table(load_model(folder, device), test, 4, 5, generator)
+            table = swap_table(load_autoencoder(folder, device), test, 4, 5, generator)
             (out / "swap.png").write_bytes(encode_video(still(table), 1, "png"))
             (out / "swap.gif").write_bytes(encode_video(moving(table), Sprites.fps, "gif", scale=2))
             print(f"written: {out}/evaluation.json, evaluation.md, swap.png and swap.gif", file=sys.stderr)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rwae_core.model import RWAE
 from rwae_core.weights import save_weights
 from training.checkpoint import load, load_model
 from training.evaluate import markdown
@@ -45,6 +46,7 @@ def export(run: Path, weights: Path) -> None:
 
     Raises:
         FileNotFoundError: the run has no checkpoint, or was not evaluated.
+        ValueError: the run is a baseline's.
     """
     state = load(run)
     if state is None:
@@ -52,10 +54,13 @@ def export(run: Path, weights: Path) -> None:
     if not (run / "evaluation.json").exists():
         raise FileNotFoundError(f"{run} was not evaluated; run `python -m training.evaluate {run}` first")
     chosen = Preset.model_validate(state["run"]["preset"])
+    model = load_model(run)
+    if type(model) is not RWAE:
+        raise ValueError(f"{run} is a run of {type(model).__name__}; only R-WAE is served")
     figures: dict[str, Any] = json.loads((run / "evaluation.json").read_text())
     swap = {f"swap_{name}_error": round(value["mean"], 3) for name, value in figures["swap"].items()}
     metrics = {"psnr_db": round(figures["reconstruction"]["psnr_db"], 2), **swap}
-    save_weights(weights, load_model(run).half(), card=chosen.about, metrics=metrics)
+    save_weights(weights, model.half(), card=chosen.about, metrics=metrics)
     card = CARD.format(
         name=weights.name,
         about=chosen.about,

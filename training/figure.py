@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
-from training.sprites import ACTIONS, Sprites
+from training.datasets.sprites import ACTIONS, Sprites
 
 GAP, GREY = 4, 0.15
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import trange
 
-from training.sprites import ACTIONS, ATTRIBUTES, VARIANTS, Labels, Sprites
+from training.datasets.sprites import ACTIONS, ATTRIBUTES, VARIANTS, Labels, Sprites
 
 STEPS, BATCH, LEARNING_RATE, SEED = 700, 48, 1e-3, 0
 REQUIRED_ACCURACY = 0.999
@@ -44,7 +44,8 @@ class Judge(nn.Module):
     def verdict(self, clip: Float[Tensor, "B T C H W"]) -> Labels:
         """The likeliest labels."""
         action, attributes = self(clip)
-        return Labels(attributes.argmax(-1), action.argmax(-1))
+        variants = attributes.argmax(-1).unbind(1)
+        return {"action": action.argmax(-1), **dict(zip(ATTRIBUTES, variants, strict=True))}
 
 
 def train_judge(folder: Path, device: torch.device | str = "cpu") -> Judge:
@@ -60,8 +61,9 @@ def train_judge(folder: Path, device: torch.device | str = "cpu") -> Judge:
         clip = data.compose(labels)
         clip = clip + 0.05 * torch.rand(BATCH, 1, 1, 1, 1, device=clip.device) * torch.randn_like(clip)
         action, attributes = judge(clip)
-        loss = functional.cross_entropy(action, labels.action)
-        loss = loss + functional.cross_entropy(attributes.flatten(0, 1), labels.attributes.flatten())
+        variants = torch.stack([labels[name] for name in ATTRIBUTES], 1)
+        loss = functional.cross_entropy(action, labels["action"])
+        loss = loss + functional.cross_entropy(attributes.flatten(0, 1), variants.flatten())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

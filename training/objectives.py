@@ -1,24 +1,26 @@
 """Terms of the objective (eq. 9): pure functions from codes and samples to unweighted scalars.
 
-Shapes: B clips, T steps, n samples, D dimensions of a code, C×H×W a frame.
+Shapes: B clips, T steps, n samples, D dimensions of a code, frames of any one shape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log, pi
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from rwae_core.gaussian import Gaussian
+from rwae_core.gumbel import GumbelSoftmax
 
 BANDWIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """σ of the mixture of RBF kernels (Li et al. 2017); the paper leaves them open."""
 
 GRADIENT_WEIGHT = 10.0
-"""λ of the scaled MMD (eq. 11)."""
+"""λ of the scaled MMD (eq. 11) and, left open by the paper, of the discriminator's gradient penalty (eq. 24)."""
 
 STRANGERS = 4
 """How many strangers each code of a batch is told from; codes are cheap, clips are not."""
@@ -26,9 +28,19 @@ STRANGERS = 4
 Scalar = Float[Tensor, ""]
 
 
-def squared_error(found: Float[Tensor, "B T C H W"], clip: Float[Tensor, "B T C H W"]) -> Scalar:
+def squared_error(found: Float[Tensor, "B T *frame"], clip: Float[Tensor, "B T *frame"]) -> Scalar:
     """c(x, G(z)) of eq. 9: squared error summed over a clip's frames and their elements, averaged over clips."""
     return (found - clip).square().sum() / len(clip)
+
+
+def cross_entropy(found: Float[Tensor, "B T *frame"], clip: Float[Tensor, "B T *frame"]) -> Scalar:
+    """c(x, G(z)) of eq. 9 for SM-MNIST: Bernoulli cross-entropy summed over a clip in nats, averaged over clips.
+
+    Args:
+        found: Probabilities in [0, 1], as a sigmoid gives them.
+        clip: Intensities in [0, 1].
+    """
+    return functional.binary_cross_entropy(found, clip, reduction="sum") / len(clip)
 
 
 def motion_kl(posterior: Gaussian, prior: Gaussian) -> Scalar:
@@ -82,6 +94,48 @@ def scaled_mmd(
     return mmd / (1 + GRADIENT_WEIGHT * gradient.square().sum(1).mean())
 
 
+def jensen_shannon(
+    critic: Callable[[Tensor], Tensor], z_c: Float[Tensor, "n D"], prior_z_c: Float[Tensor, "n D"]
+) -> Scalar:
+    """Content's term of R-WAE(GAN) (eqs. 10 and 23): E_p[ln D(z^c)] + E_q[ln(1 − D(z̃^c))] + 2 ln 2, in nats.
+
+    With the best discriminator it is twice the Jensen-Shannon divergence: 0 where prior and posterior agree, 2 ln 2
+    where they are apart. The critic is trained to maximise it, the encoder to minimise it.
+
+    Args:
+        critic: Logit of D_γ, from (n, D) to (n, 1).
+        z_c: Draws from the posterior.
+        prior_z_c: Independent draws from N(0, I).
+    """
+    return 2 * log(2) - functional.softplus(-critic(prior_z_c)).mean() - functional.softplus(critic(z_c)).mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor],
+    z_c: Float[Tensor, "n D"],
+    prior_z_c: Float[Tensor, "n D"],
+    mix: Float[Tensor, "n 1"],
+) -> Scalar:
+    """E‖∇D_γ(ẑ)‖² at ẑ = α z^c + (1 − α) z̃^c, unweighted (eq. 24).
+
+    The gradient is that of the logit, as in Mescheder et al. 2018, from whom the paper has it.
+
+    Args:
+        critic: Logit of D_γ.
+        z_c: Draws from the posterior.
+        prior_z_c: Independent draws from N(0, I).
+        mix: α, uniform in [0, 1].
+    """
+    points = (mix * prior_z_c + (1 - mix) * z_c).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    return gradient.square().sum(1).mean()
+
+
+def action_kl(posterior: GumbelSoftmax, log_action: Float[Tensor, "B A"]) -> Scalar:
+    """Estimate of KL(q(ã | x) ‖ p(ã)) to the uniform Gumbel-softmax, in nats, from one draw a clip (section 3.4)."""
+    return posterior.log_ratio(log_action).mean()
+
+
 def _rbf(x: Float[Tensor, "*batch n D"], y: Float[Tensor, "*batch m D"], *bandwidths: float) -> Tensor:
     """Σ_σ exp(−‖x_i − y_j‖² / 2σ²) of all pairs."""
     distances = (x.unsqueeze(-2) - y.unsqueeze(-3)).square().sum(-1)
@@ -116,3 +170,39 @@ def dependence_critic_loss(
     same = critic(z_c, z_m)
     strangers = torch.stack([critic(z_c.roll(step, 0), z_m) for step in range(1, 1 + min(STRANGERS, len(z_c) - 1))])
     return functional.softplus(-same).mean() + functional.softplus(strangers).mean()
+
+
+def negative_log_likelihood(found: Gaussian, clip: Float[Tensor, "B T *frame"]) -> Scalar:
+    """FHVAE's reconstruction: −ln p(x | z₁, z₂), summed over a clip in nats, averaged over clips."""
+    shift = (clip - found.mean) / found.std
+    return (shift.square() / 2 + found.std.log() + log(2 * pi) / 2).sum() / len(clip)
+
+
+def sequence_prior(means: Float[Tensor, "B D"], segments: Int[Tensor, " B"]) -> Scalar:
+    """FHVAE's prior of sequences (Hsu et al. 2017): −ln p(μ₂) / N_i, p(μ₂) = N(0, I), averaged over segments.
+
+    Args:
+        means: μ₂ of each segment's sequence.
+        segments: N_i, how many segments that sequence has; over all of them, its prior counts once.
+    """
+    surprise = (means.square() + log(2 * pi)).sum(1) / 2
+    return (surprise / segments).mean()
+
+
+def discriminative(
+    z_c: Float[Tensor, "B D"], means: Float[Tensor, "sequences D"], std: float, sequences: Int[Tensor, " B"]
+) -> Scalar:
+    """FHVAE's discriminative term (Hsu et al. 2017): −ln p(i | z₂) in nats, averaged over segments.
+
+    p(i | z₂) = N(z₂; μ₂⁽ⁱ⁾, σ² I) / Σ_j N(z₂; μ₂⁽ʲ⁾, σ² I) over all sequences of the training data. ln(number of
+    sequences) where z₂ says nothing of its sequence; without the term all μ₂ may be one.
+
+    Args:
+        z_c: Posterior means of z₂.
+        means: The table of μ₂.
+        std: σ.
+        sequences: i, the row of each segment's sequence.
+    """
+    # ‖z₂‖² is the same for all j, and leaving it out spares B × sequences × D differences.
+    logits = (z_c @ means.T - means.square().sum(1) / 2) / std**2
+    return functional.cross_entropy(logits, sequences)

@@ -5,17 +5,44 @@ from __future__ import annotations
 import tomllib
 from math import cos, pi
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from rwae_core.config import ModelConfig
+from training.baselines.ds_vae import DSVAEConfig
+from training.baselines.fhvae import FHVAEConfig
+from training.baselines.mocogan import MoCoGANConfig
+from training.datasets.catalogue import Name
 
 FOLDER = Path(__file__).parent / "presets"
 
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _method(model: Any) -> str:
+    """What a [model] section configures: R-WAE where it says nothing else."""
+    return model.get("method", "rwae") if isinstance(model, dict) else getattr(model, "method", "rwae")
+
+
+MethodConfig = Annotated[
+    Annotated[ModelConfig, Tag("rwae")]
+    | Annotated[DSVAEConfig, Tag("ds-vae")]
+    | Annotated[FHVAEConfig, Tag("fhvae")]
+    | Annotated[MoCoGANConfig, Tag("mocogan")],
+    Discriminator(_method),
+]
+
+
+_TERMS = {
+    "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "dependence", "action_kl"},
+    "ds-vae": {"content_kl", "motion_kl", "action_kl"},
+    "fhvae": {"content_kl", "motion_kl", "sequence_prior", "discriminative"},
+    "mocogan": set[str](),
+}
+"""The weighted terms of each method's objective."""
 
 
 class _Section(BaseModel):
@@ -25,15 +52,29 @@ class _Section(BaseModel):
 class Objective(_Section):
     """Weights of the terms of `training.objectives`, under their names; a term of weight 0 is not computed.
 
-    `ramp` is the share of the run over which every weight but the reconstruction's rises from 0.
+    `cost` is c(x, G(z)). `ramp` is the share of the run over which every weight but the reconstruction's rises from 0.
+    `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration, falling geometrically.
+    `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
     """
 
+    cost: Literal["squared_error", "cross_entropy"] = "squared_error"
     content_mmd: Weight = 0
+    content_gan: Weight = 0
     motion_mmd: Weight = 0
     content_kl: Weight = 0
     motion_kl: Weight = 0
     dependence: Weight = 0
+    action_kl: Weight = 0
+    sequence_prior: Weight = 0
+    discriminative: Weight = 0
     ramp: Annotated[float, Field(ge=0, le=1)] = 0
+    action_temperature: tuple[Rate, Rate] = (1.0, 0.5)
+
+    def weights(self, progress: float) -> dict[str, float]:
+        """Weights above 0 when a share `progress` of the run is done: raised from 0 over the ramp."""
+        share = min(1.0, progress / self.ramp) if self.ramp else 1.0
+        terms = self.model_dump(exclude={"cost", "ramp", "action_temperature"})
+        return {name: weight * share for name, weight in terms.items() if weight}
 
 
 class Views(_Section):
@@ -47,8 +88,8 @@ class Views(_Section):
 class Schedule(_Section):
     """Iterations and learning rates.
 
-    With `inner_steps` = L > 0 an iteration is that of Algorithm 2: L updates of critic and encoders, each on a batch
-    of its own, then one of decoder and prior. With 0, one update of everything.
+    With `inner_steps` = L > 0 an iteration is that of Algorithms 1 and 2: L updates of critic and encoders, each on a
+    batch of its own, then one of decoder and prior. With 0, one update of everything.
     """
 
     iterations: Count
@@ -82,18 +123,29 @@ class Preset(_Section):
     """One way to train one model."""
 
     name: str
-    dataset: Literal["sprites"]
+    dataset: Name
     about: str
-    model: ModelConfig
+    model: MethodConfig
     objective: Objective
     views: Views = Views()
     schedule: Schedule
     bfloat16: bool = False
 
+    @model_validator(mode="after")
+    def _terms_are_the_methods(self) -> Self:
+        method = _method(self.model)
+        known = _TERMS[method] - (set() if getattr(self.model, "actions", 0) else {"action_kl"})
+        if unknown := self.objective.weights(1.0).keys() - known:
+            raise ValueError(
+                f"objective: {method} does not have {', '.join(sorted(unknown))} here; it has "
+                f"{', '.join(sorted(known)) or 'no weighted terms'} (action_kl where the model has actions)"
+            )
+        return self
+
 
 def names() -> list[str]:
     """The presets that exist."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.toml"))
 
 
 def load(name: str) -> Preset:
@@ -106,4 +158,4 @@ def load(name: str) -> Preset:
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
         raise FileNotFoundError(f"no preset '{name}'; there are {', '.join(names())}, or give the path of a .toml file")
-    return Preset.model_validate({"name": path.stem, **tomllib.loads(path.read_text())})
+    return Preset.model_validate({"name": name.removesuffix(".toml"), **tomllib.loads(path.read_text())})

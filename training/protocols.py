@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
+from training.datasets.sprites import ATTRIBUTES, Labels, Sprites
 from training.judge import Judge
-from training.sprites import ATTRIBUTES, Labels, Sprites
 
 BATCH = 72
 COLUMNS = ("action", *ATTRIBUTES)
@@ -69,10 +69,9 @@ def kept_motion(
     probabilities, right = [], []
     for indices in _batches(data, "keep motion"):
         drawn = model.sample(len(indices), codes.z_m.shape[1], generator, z_m=codes.z_m[indices])
-        action, attributes = judge(model.decode(drawn))
-        labels = data.labels(indices)
-        probabilities.append(action.double().softmax(-1))
-        right.append(_right(Labels(attributes.argmax(-1), action.argmax(-1)), labels))
+        clips = model.decode(drawn)
+        probabilities.append(judge(clips)[0].double().softmax(-1))
+        right.append(_right(judge.verdict(clips), data.labels(indices)))
     accuracy = _percent(right)
     return {"action": 100 - accuracy["action"]}, {
         **{f"{name}_accuracy": value for name, value in accuracy.items()},
@@ -104,7 +103,7 @@ def swap(model: RWAE, judge: Judge, data: Sprites, codes: Latents, generator: to
     wrong = []
     for indices in _batches(data, "swap"):
         clip = model.decode(Latents(codes.z_c[indices], codes.z_m[partners[indices]]))
-        intended = Labels(data.labels(indices).attributes, data.labels(partners[indices]).action)
+        intended = data.labels(indices) | {"action": data.labels(partners[indices])["action"]}
         wrong.append(_errors(judge, clip, intended))
     return _percent(wrong)
 
@@ -121,8 +120,7 @@ def _batches(data: Sprites, name: str) -> Iterator[Tensor]:
 
 
 def _right(found: Labels, labels: Labels) -> Tensor:
-    right = [found.action == labels.action, *(found.attributes == labels.attributes).unbind(1)]
-    return torch.stack(right, 1).float()
+    return torch.stack([found[name] == labels[name] for name in COLUMNS], 1).float()
 
 
 def _errors(judge: Judge, clips: Tensor, labels: Labels) -> Tensor:

@@ -6,7 +6,7 @@ Shapes: B clips, T frames of C×H×W with values in [0, 1]; S frames of a conten
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,20 +14,22 @@ LIGHT, LIGHT_GRID = 0.9, (6, 6)
 """Standard deviation of the logarithm of the light, and the places at which it is drawn."""
 
 
-def random_frames(
-    clip: Float[Tensor, "B T C H W"], count: int, generator: torch.Generator
-) -> tuple[Float[Tensor, "B S C H W"], Tensor]:
-    """`count` different frames of each clip in random order, and their indices (B, S)."""
+def random_steps(clip: Float[Tensor, "B T *frame"], count: int, generator: torch.Generator) -> Int[Tensor, "B S"]:
+    """Indices of `count` different frames of each clip, in random order."""
     batch, steps = clip.shape[:2]
-    chosen = torch.rand(batch, steps, generator=generator, device=clip.device).argsort(1)[:, :count]
-    return clip[torch.arange(batch, device=clip.device)[:, None], chosen], chosen
+    return torch.rand(batch, steps, generator=generator, device=clip.device).argsort(1)[:, :count]
+
+
+def at_steps(clip: Float[Tensor, "B T *frame"], steps: Int[Tensor, "B S"]) -> Float[Tensor, "B S *frame"]:
+    """These frames of each clip."""
+    return clip[torch.arange(len(clip), device=clip.device)[:, None], steps]
 
 
 def content_view(
     clip: Float[Tensor, "B T C H W"], count: int, generator: torch.Generator
 ) -> Float[Tensor, "B S C H W"]:
     """A few frames, half of the clips mirrored: keeps what the object is, hides its order and left from right."""
-    frames, _ = random_frames(clip, count, generator)
+    frames = at_steps(clip, random_steps(clip, count, generator))
     mirrored = torch.rand(len(clip), 1, 1, 1, 1, generator=generator, device=clip.device) < 0.5
     return torch.where(mirrored, frames.flip(-1), frames)
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from rwae_core.latents import Latents
 from rwae_core.weights import load_weights
-from training import evaluate, export, judge, protocols, sprites, train
-from training.sprites import Labels, Sprites
+from training import evaluate, export, judge, protocols, train
+from training.datasets import sprites
+from training.datasets.sprites import ATTRIBUTES, Labels, Sprites
 
 from .test_train import JOINT
 
@@ -39,10 +40,9 @@ class Truth:
 
     def decode(self, latents: Latents) -> Labels:
         """A clip that is known by its labels; a leaking model takes the body from z^m as well."""
-        attributes, action = latents.z_c[:, :4].long(), latents.z_m[:, 0, 0].long()
-        if self.leaks:
-            attributes = torch.cat([latents.z_m[:, 0, 1:2].long(), attributes[:, 1:]], 1)
-        return Labels(attributes, action)
+        labels = dict(zip(ATTRIBUTES, latents.z_c.long().unbind(1), strict=True))
+        action, body = latents.z_m[:, 0].long().unbind(1)
+        return labels | {"action": action} | ({"body": body} if self.leaks else {})
 
     def verdict(self, clip: Labels) -> Labels:
         return clip
@@ -53,9 +53,9 @@ class Truth:
 def test_swap_counts_contents_attributes_and_motions_action(drawn_sprites: Path, leaks: bool) -> None:
     data = Sprites(drawn_sprites, "test")
     labels = data.labels(torch.arange(len(data)))
-    motion = torch.stack([labels.action, labels.attributes[:, 0]], 1).float()[:, None]
+    motion = torch.stack([labels["action"], labels["body"]], 1).float()[:, None]
     truth = Truth(data, leaks=leaks)
-    codes = Latents(labels.attributes.float(), motion)
+    codes = Latents(torch.stack([labels[name] for name in ATTRIBUTES], 1).float(), motion)
     found = protocols.swap(truth, truth, data, codes, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
     body = found.pop("body")
     assert found == {"action": 0, "bottomwear": 0, "topwear": 0, "hair": 0}

@@ -5,7 +5,6 @@ Shapes: B clips, T = 8 frames of 3×64×64 with values in [0, 1].
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
+
+from training.datasets.errors import DataError
 
 CELL = 64
 SHEET_COLUMNS = 13
@@ -35,16 +36,13 @@ _OFFSETS = {
 }
 
 
-class DataError(Exception):
-    """A dataset is missing or incomplete; the message says what to fetch and where to put it."""
+_HELP = (
+    "Sprites needs the layers of github.com/YingzhenLi/Sprites as "
+    "<data>/{body,bottomwear,topwear,hair,shoes}/<variant>.png; point --data at that folder."
+)
 
-
-@dataclass(frozen=True)
-class Labels:
-    """What is true of each clip: its variant of each attribute, and its action."""
-
-    attributes: Int[Tensor, "B 4"]
-    action: Int[Tensor, " B"]
+Labels = dict[str, Int[Tensor, " B"]]
+"""Which action each clip shows, 0 to 8, and which variant of each attribute, 0 to 5."""
 
 
 class Sprites:
@@ -57,17 +55,23 @@ class Sprites:
         folder: Holds one folder of RGBA sheets for each layer.
         split: "train" (900 characters), "validation" (100) or "test" (296).
         device: Where clips are composed.
+        frames: 8, which is what there is.
 
     Raises:
-        DataError: a sheet is missing or has another size.
+        DataError: a sheet is missing or has another size, or other clips than of 8 frames are asked for.
     """
 
-    frames = 8
     fps = 8.0
+    frame_shape: tuple[int, ...] = (3, CELL, CELL)
 
-    def __init__(self, folder: Path, split: str, device: torch.device | str = "cpu") -> None:
+    def __init__(self, folder: Path | None, split: str, device: torch.device | str = "cpu", *, frames: int = 8) -> None:
+        if folder is None:
+            raise DataError(_HELP)
+        if frames != len(_OFFSETS["walk"]):
+            raise DataError(f"Sprites have 8 frames, not {frames}; set frames = 8 in the preset's [model]")
+        self.frames = frames
         self.layers = [
-            torch.stack([_cells(Path(folder) / layer / f"{variant}.png") for variant in variants]).to(device)
+            torch.stack([_cells(folder / layer / f"{variant}.png") for variant in variants]).to(device)
             for layer, variants in [*((name, range(VARIANTS)) for name in ATTRIBUTES), ("shoes", [SHOES])]
         ]  # each: variant, action, frame, RGBA, height, width
         order = np.random.RandomState(423).permutation(VARIANTS ** len(ATTRIBUTES))
@@ -82,7 +86,8 @@ class Sprites:
     def labels(self, indices: Int[Tensor, " B"]) -> Labels:
         """Labels of clips: clip i is character i // 9 doing action i % 9."""
         indices = indices.to(self.device)
-        return Labels(self.characters[indices // len(ACTIONS)], indices % len(ACTIONS))
+        character = self.characters[indices // len(ACTIONS)]
+        return {"action": indices % len(ACTIONS), **dict(zip(ATTRIBUTES, character.unbind(1), strict=True))}
 
     def clips(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B T C H W"]:
         """The clips themselves."""
@@ -90,42 +95,33 @@ class Sprites:
 
     def compose(self, labels: Labels) -> Float[Tensor, "B T C H W"]:
         """Lays body, bottomwear, topwear, hair and shoes over black: x ← x (1 − α) + colour · α."""
-        clip = torch.zeros(len(labels.action), self.frames, 3, CELL, CELL, device=self.device)
-        shoes = torch.zeros_like(labels.action)
-        for layer, variant in zip(self.layers, [*labels.attributes.unbind(1), shoes], strict=True):
-            colour, alpha = (layer[variant, labels.action].float() / 255).split((3, 1), dim=2)
+        action = labels["action"]
+        clip = torch.zeros(len(action), self.frames, *self.frame_shape, device=self.device)
+        variants = [*(labels[name] for name in ATTRIBUTES), torch.zeros_like(action)]
+        for layer, variant in zip(self.layers, variants, strict=True):
+            colour, alpha = (layer[variant, action].float() / 255).split((3, 1), dim=2)
             clip = clip + (colour - clip) * alpha
         return clip
 
-    def nearest_errors(self, clips: Float[Tensor, "B T C H W"], labels: Labels) -> Int[Tensor, "B 5"]:
-        """1 where a clip is nearer to a true clip with another label than to the one it should be.
+    def nearest_errors(self, clips: Float[Tensor, "B T C H W"], labels: Labels) -> Labels:
+        """1 for each factor in which a clip is nearer to a true clip with another label than to the one it should be.
 
-        The true clip of every label is known, so this needs no classifier: each label in turn (action, body,
-        bottomwear, topwear, hair) is varied while the others are right. It is what training watches; reported figures
-        are the judge's (`training.judge`).
+        The true clip of every label is known, so this needs no classifier: each label in turn is varied while the
+        others are right. It is what training watches; reported figures are the judge's (`training.judge`).
         """
-        wrong = []
-        for column, count in enumerate((len(ACTIONS), *[VARIANTS] * len(ATTRIBUTES))):
-            distances = []
-            for variant in range(count):
-                attributes, action = labels.attributes.clone(), labels.action
-                if column == 0:
-                    action = torch.full_like(action, variant)
-                else:
-                    attributes[:, column - 1] = variant
-                distances.append((self.compose(Labels(attributes, action)) - clips).square().flatten(1).sum(1))
-            intended = labels.action if column == 0 else labels.attributes[:, column - 1]
-            wrong.append(torch.stack(distances, 1).argmin(1) != intended)
-        return torch.stack(wrong, 1).int()
+        wrong = {}
+        for name, intended in labels.items():
+            count = len(ACTIONS) if name == "action" else VARIANTS
+            others = [self.compose(labels | {name: torch.full_like(intended, other)}) for other in range(count)]
+            distances = torch.stack([(other - clips).square().flatten(1).sum(1) for other in others], 1)
+            wrong[name] = (distances.argmin(1) != intended).int()
+        return wrong
 
 
 def _cells(path: Path) -> Tensor:
     """Cells of one sheet in the order of the actions: action, frame, RGBA, height, width."""
     if not path.is_file():
-        raise DataError(
-            f"{path} is missing. Sprites needs the layers of github.com/YingzhenLi/Sprites as "
-            f"<data>/{{body,bottomwear,topwear,hair,shoes}}/<variant>.png; point --data at that folder."
-        )
+        raise DataError(f"{path} is missing. {_HELP}")
     with Image.open(path) as image:
         sheet = torch.from_numpy(np.array(image.convert("RGBA")))
     rows = sheet.shape[0] // CELL

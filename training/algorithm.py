@@ -1,0 +1,59 @@
+"""What the loop needs to know of a method: its parts, which of them each update moves, and the terms it descends."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from training.datasets.batch import Batch
+
+
+class Algorithm(nn.Module, ABC):
+    """A model with all that trains it; its state is what a run resumes from.
+
+    `model` is what the run is for; `phases` are the updates of one iteration, each the names of the parts that it
+    moves, on a batch of its own.
+    """
+
+    model: nn.Module
+    phases: tuple[frozenset[str], ...]
+
+    @abstractmethod
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """Modules that learn at one rate: `encoder`, `decoder` and `critic` are the schedule's three."""
+
+    @abstractmethod
+    def terms(
+        self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float
+    ) -> dict[str, Tensor]:
+        """Unweighted terms of a phase's objective by name, scalars.
+
+        Those named in the preset's objective count with its weight, all others with 1; each reaches only the parts of
+        the phase.
+
+        Args:
+            phase: One of `phases`; only its parts require gradients.
+            batch: Clips of the training data.
+            generator: Source of every draw.
+            progress: Share of the run that is done, 0 to 1.
+        """
+
+    def start(self, batch: Batch) -> None:
+        """Sets what a first batch should decide before the first update; by default nothing."""
+        del batch
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Inside, gradients pass through `module` and stop short of its parameters."""
+    required = [parameter.requires_grad for parameter in module.parameters()]
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, was in zip(module.parameters(), required, strict=True):
+            parameter.requires_grad_(was)
