@@ -80,20 +80,6 @@ def test_any_length_comes_back_with_values_in_0_to_1(model: RWAE, steps: int) ->
     assert model.generate(2, steps).shape == clip.shape
 
 
-def test_a_swap_with_itself_is_its_reconstruction(model: RWAE) -> None:
-    clip = clips(model)
-    torch.testing.assert_close(model.swap(clip, clip), model.decode(model.encode(clip)))
-
-
-def test_a_swap_takes_its_length_from_motion(model: RWAE) -> None:
-    content, motion = clips(model, 1, 5), clips(model, 1, 3, seed=2)
-    swapped = model.swap(content, motion)
-    assert swapped.shape[1] == 3
-    moved = model.encode(motion)
-    expected = model.decode(Latents(model.encode(content).z_c, moved.z_m, moved.action))
-    torch.testing.assert_close(swapped, expected)
-
-
 def test_each_code_reaches_the_picture(model: RWAE) -> None:
     a, b = model.encode(clips(model, 1)), model.sample(1, 4, torch.Generator().manual_seed(3))
     own = model.decode(a)
@@ -196,13 +182,6 @@ def test_a_frame_without_memory_depends_on_its_own_motion_alone(variant: str) ->
     codes = model.encode(clips(model))
     late = model.decode(Latents(codes.z_c, codes.z_m[:, 2:]))
     torch.testing.assert_close(late, model.decode(codes)[:, 2:])
-
-
-def test_some_frames_of_a_clip_are_those_of_the_whole(model: RWAE) -> None:
-    codes = model.encode(clips(model))
-    steps = torch.tensor([[3, 0], [1, 2], [2, 2]])
-    whole = model.decode(codes)
-    torch.testing.assert_close(model.decode(codes, steps), whole[torch.arange(3)[:, None], steps])
 
 
 @pytest.mark.parametrize("variant", ["actions", "actions-modulated"])

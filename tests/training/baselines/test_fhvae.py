@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -126,50 +125,11 @@ def test_any_length_comes_back_with_values_in_0_to_1(model: FHVAE, steps: int) -
     assert model.generate(2, steps).shape == clip.shape
 
 
-def test_a_swap_takes_z_2_of_one_and_z_1_and_length_of_the_other(model: FHVAE) -> None:
-    content, motion = clips(1, 5), clips(1, 3, seed=2)
-    expected = model.decode(Latents(model.encode(content).z_c, model.encode(motion).z_m))
-    assert expected.shape[1] == 3
-    torch.testing.assert_close(model.swap(content, motion), expected)
-    torch.testing.assert_close(model.swap(content, content), model.decode(model.encode(content)))
-
-
 def test_each_code_reaches_the_spectrum(model: FHVAE) -> None:
     a, b = model.encode(clips(1)), model.sample(1, 4, torch.Generator().manual_seed(3))
     own = model.decode(a)
     assert (model.decode(Latents(b.z_c, a.z_m)) - own).abs().max() > 1e-4
     assert (model.decode(Latents(a.z_c, b.z_m)) - own).abs().max() > 1e-4
-
-
-def test_some_steps_are_those_of_the_whole(model: FHVAE) -> None:
-    codes, steps = model.encode(clips(2)), torch.tensor([[3, 0], [1, 1]])
-    whole = model.decode(codes)
-    torch.testing.assert_close(model.decode(codes, steps), torch.stack([whole[0, [3, 0]], whole[1, [1, 1]]]))
-
-
-def test_a_seed_decides_and_another_decides_otherwise(model: FHVAE) -> None:
-    verbs: tuple[Callable[[torch.Generator], Latents], ...] = (
-        lambda generator: model.sample(2, 5, generator),
-        lambda generator: model.encode(clips(), generator),
-    )
-    for verb in verbs:
-        first, again, other = (verb(torch.Generator().manual_seed(seed)) for seed in (7, 7, 8))
-        for code in ("z_c", "z_m"):
-            assert torch.equal(getattr(first, code), getattr(again, code))
-            assert not torch.equal(getattr(first, code), getattr(other, code))
-
-
-def test_a_segment_does_not_depend_on_its_neighbours(model: FHVAE) -> None:
-    together, alone = model.sample(3, 5, seeded(1, 2, 3)), model.sample(1, 5, seeded(2))
-    torch.testing.assert_close(together.z_c[1:2], alone.z_c)
-    torch.testing.assert_close(together.z_m[1:2], alone.z_m)
-    clip = clips()
-    codes, own = model.encode(clip, seeded(1, 2, 3)), model.encode(clip[1:2], seeded(2))
-    torch.testing.assert_close(codes.z_c[1:2], own.z_c)
-    torch.testing.assert_close(codes.z_m[1:2], own.z_m)
-    torch.testing.assert_close(model.decode(codes)[1:2], model.decode(own))
-    order = [2, 0, 1]
-    torch.testing.assert_close(model.encode(clip[order]).z_m, model.encode(clip).z_m[order])
 
 
 def test_the_prior_of_z_2_is_its_marginal_over_sequences_and_that_of_z_1_is_standard(model: FHVAE) -> None:
@@ -190,13 +150,6 @@ def test_fixed_codes_are_kept_and_do_not_change_the_other(model: FHVAE) -> None:
     kept = model.sample(3, 6, seeded(1, 2, 3), z_m=codes.z_m)
     assert torch.equal(kept.z_c, free.z_c)
     torch.testing.assert_close(kept.z_m, codes.z_m[:, :1].expand(-1, 6, -1))
-
-
-def test_a_saved_model_is_the_same_model(model: FHVAE, tmp_path: Path) -> None:
-    torch.save(model.state_dict(), tmp_path / "weights")
-    built = methods.build(FHVAEConfig.model_validate_json(model.config.model_dump_json()))
-    built.load_state_dict(torch.load(tmp_path / "weights"))
-    assert torch.equal(built.decode(built.encode(clips())), model.decode(model.encode(clips())))
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
