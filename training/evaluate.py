@@ -1,4 +1,4 @@
-"""Judges runs and weights by the Sprites protocols, on the 296 test characters.
+"""Judges runs and weights by the Sprites protocols, on the 296 test characters, side by side with what others print.
 
 Prints Markdown; writes `evaluation.json`, `evaluation.md` and the pictures `swap.png` and `swap.gif` (Fig. 2)
 into the run's folder, or into the folder of --out.
@@ -11,6 +11,7 @@ import json
 import os
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from rwae_core.errors import WeightsError
 from rwae_core.media.encode import encode_video
 from rwae_core.model import RWAE
-from training import protocols
+from training import printed, protocols
 from training.checkpoint import load_model
 from training.datasets.errors import DataError
 from training.datasets.sprites import Sprites
@@ -83,23 +84,35 @@ def load_autoencoder(folder: Path, device: torch.device) -> RWAE:
     return model
 
 
-def markdown(figures: dict[str, Any]) -> str:
-    """The figures as tables, with their protocol, number of clips, seed and spread."""
-    judge = ", ".join(f"{name} {value:.2f}" for name, value in figures["judge_accuracy"].items())
-    reconstruction = figures["reconstruction"]
+def markdown(models: Sequence[dict[str, Any]]) -> str:
+    """The figures as tables, a row a model and below them what others print, with protocol, clips, seed and spread."""
+    first = models[0]
+    judge = ", ".join(f"{name} {value:.2f}" for name, value in first["judge_accuracy"].items())
+    names = ", ".join(model["model"] for model in models)
     lines = [
-        f"## {figures['model']} on {figures['clips']} Sprites clips of characters never seen in training",
+        f"## {names} on {first['clips']} Sprites clips of characters never seen in training",
         "",
-        f"Mean ± standard deviation over {figures['repeats']} repeats, seeds from {figures['seed']}. "
+        f"Mean ± standard deviation over {first['repeats']} repeats, seeds from {first['seed']}. "
         f"Judge on the real clips, accuracy %: {judge}.",
         "",
-        f"Reconstruction: {reconstruction['psnr_db']:.2f} dB, squared error {reconstruction['squared_error']:.1f}. "
-        f"Information: z^c {reconstruction['content_nats']:.1f}, z^m {reconstruction['motion_nats']:.1f} nats.",
+        "**Reconstruction and information**",
+        "",
+        "| | dB | squared error | z^c, nats | z^m, nats |",
+        "|---|---|---|---|---|",
     ]
+    for model in models:
+        found = model["reconstruction"]
+        nats = f"{found['content_nats']:.1f} | {found['motion_nats']:.1f}"
+        lines.append(f"| {model['model']} | {found['psnr_db']:.2f} | {found['squared_error']:.1f} | {nats} |")
     for name, title in PROTOCOLS.items():
-        columns = figures[name]
-        lines += ["", f"**{title}**", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-        lines.append("| " + " | ".join(f"{v['mean']:.3f} ± {v['std']:.3f}" for v in columns.values()) + " |")
+        columns = list(first[name])
+        lines += ["", f"**{title}**", "", f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+        for model in models:
+            cells = [f"{model[name][column]['mean']:.3f} ± {model[name][column]['std']:.3f}" for column in columns]
+            lines.append(f"| {model['model']} | {' | '.join(cells)} |")
+        for method, figures in printed.SPRITES.get(name, {}).items():
+            cells = [f"{figures[column]:g}" if column in figures else "" for column in columns]
+            lines.append(f"| *{method}, as printed* | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -124,26 +137,30 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     keep_freed_memory()
+    models, failed = [], False
     for folder in given.models:
         try:
             figures = evaluate(folder, given.data, device=device, seed=given.seed, repeats=given.repeats)
         except (DataError, WeightsError, OSError, ValueError) as error:
             print(f"error: {error}", file=sys.stderr)
-            return 1
-        print(markdown(figures))
+            failed = True
+            continue
+        models.append(figures)
         is_run = not (folder / "config.json").exists()
         out = given.out / folder.resolve().name if given.out else folder if is_run else None
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             (out / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
-            (out / "evaluation.md").write_text(markdown(figures))
+            (out / "evaluation.md").write_text(markdown([figures]))
             test = Sprites(given.data, "test", device)
             generator = torch.Generator().manual_seed(given.seed)
             table = swap_table(load_autoencoder(folder, device), test, 4, 5, generator)
             (out / "swap.png").write_bytes(encode_video(still(table), 1, "png"))
             (out / "swap.gif").write_bytes(encode_video(moving(table), Sprites.fps, "gif", scale=2))
             print(f"written: {out}/evaluation.json, evaluation.md, swap.png and swap.gif", file=sys.stderr)
-    return 0
+    if models:
+        print(markdown(models))
+    return int(failed)
 
 
 if __name__ == "__main__":

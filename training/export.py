@@ -70,7 +70,7 @@ def export(run: Path, weights: Path) -> None:
         seed=state["run"]["seed"],
         iterations=state["iteration"],
         batch=chosen.schedule.batch,
-        figures=markdown(figures),
+        figures=markdown([figures]),
     )
     (weights / "README.md").write_text(card)
 
