@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rwae_core.errors import ShapeError
+from rwae_core.speech import SpectrumConfig
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 Output = Literal["sigmoid", "linear"]
@@ -111,17 +112,17 @@ class TFGANFrames(_VideoFrames):
 class SpectrumFrames(_Frames):
     """Fully connected networks on one column of a log-magnitude spectrum, scaled to [0, 1] (Table 1).
 
-    `widths` are the hidden layers of the encoder, and of the decoder in reverse.
+    `spectrum` says what a column is; `widths` are the hidden layers of the encoder, and of the decoder in reverse.
     """
 
     network: Literal["spectrum"] = "spectrum"
-    bins: Width = 200
+    spectrum: SpectrumConfig = SpectrumConfig()
     widths: Annotated[tuple[Width, ...], Field(min_length=1)] = (256, 256)
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
         """Bins of a column."""
-        return (self.bins,)
+        return (self.spectrum.bins,)
 
 
 FrameNetworks = Annotated[SimpleFrames | ComplexFrames | TFGANFrames | SpectrumFrames, Field(discriminator="network")]
@@ -156,6 +157,8 @@ class ModelConfig(BaseModel):
             raise ValueError(
                 f"hidden_dim is {self.hidden_dim}; complex frame networks split it in {levels} equal parts"
             )
+        if isinstance(networks, SpectrumFrames) and self.fps != networks.spectrum.fps:
+            raise ValueError(f"fps is {self.fps:g}; a spectrum's columns come at {networks.spectrum.fps:g} a second")
         if self.content_posterior == "patches" and isinstance(networks, SpectrumFrames):
             raise ValueError("content_posterior = 'patches' looks at pixels; spectra need 'recurrent'")
         if self.decoder == "modulated" and not isinstance(networks, SimpleFrames):

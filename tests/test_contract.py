@@ -10,6 +10,7 @@ from torch import nn
 from rwae_core.config import ComplexFrames, ModelConfig, SimpleFrames, SpectrumFrames, TFGANFrames
 from rwae_core.errors import UnsupportedError
 from rwae_core.latents import Latents
+from rwae_core.speech import SpectrumConfig
 from training import methods
 from training.baselines.ds_vae import DSVAEConfig
 from training.baselines.fhvae import FHVAEConfig
@@ -19,7 +20,7 @@ from training.sequence_model import SequenceModel
 DIMS = {"content_dim": 6, "motion_dim": 3, "frames": 4}
 SMALL = {**DIMS, "hidden_dim": 12, "patch_widths": (4, 4, 4)}
 SIMPLE = SimpleFrames(encoder_widths=(4,) * 4, decoder_widths=(4,) * 4)
-SPECTRUM = SpectrumFrames(bins=20, widths=(8, 8))
+SPECTRUM = SpectrumFrames(spectrum=SpectrumConfig(sample_rate=1000, hop=10, window=40), widths=(8, 8))
 
 MODELS = {
     "r-wae": ModelConfig(**SMALL, frame_networks=SIMPLE),
@@ -29,10 +30,10 @@ MODELS = {
         **SMALL, frame_networks=ComplexFrames(encoder_widths=(8,) * 5, decoder_widths=(8,) * 5)
     ),
     "r-wae-tfgan": ModelConfig(**SMALL, frame_networks=TFGANFrames(encoder_widths=(4,) * 4, decoder_widths=(4,) * 4)),
-    "r-wae-spectrum": ModelConfig(**SMALL, frame_networks=SPECTRUM),
+    "r-wae-spectrum": ModelConfig(**SMALL, fps=100, frame_networks=SPECTRUM),
     "ds-vae-full": DSVAEConfig(**SMALL, frame_networks=SIMPLE),
     "ds-vae-full-actions": DSVAEConfig(**SMALL, frame_networks=SIMPLE, actions=3),
-    "ds-vae-factorised": DSVAEConfig(**SMALL, frame_networks=SPECTRUM, posterior="factorised"),
+    "ds-vae-factorised": DSVAEConfig(**SMALL, fps=100, frame_networks=SPECTRUM, posterior="factorised"),
     "ds-vae-factorised-actions": DSVAEConfig(**SMALL, frame_networks=SIMPLE, posterior="factorised", actions=3),
     "fhvae": FHVAEConfig(**DIMS, bins=20, hidden_dim=12),
     "mocogan": MoCoGANConfig(**DIMS, widths=(4,) * 4),

@@ -19,7 +19,7 @@ class SpectrumEncoder(nn.Module):
     def __init__(self, networks: SpectrumFrames, features: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for before, after in pairwise((networks.bins, *networks.widths, features)):
+        for before, after in pairwise((networks.spectrum.bins, *networks.widths, features)):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers)
 
@@ -35,7 +35,7 @@ class SpectrumDecoder(nn.Module):
         layers: list[nn.Module] = []
         for before, after in pairwise((features, *reversed(networks.widths))):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, nn.Linear(networks.widths[0], networks.bins))
+        self.layers = nn.Sequential(*layers, nn.Linear(networks.widths[0], networks.spectrum.bins))
         self.sigmoid = networks.output == "sigmoid"
 
     @property

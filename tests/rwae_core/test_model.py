@@ -9,6 +9,7 @@ from rwae_core.config import ComplexFrames, ModelConfig, SimpleFrames, SpectrumF
 from rwae_core.errors import ShapeError
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
+from rwae_core.speech import SpectrumConfig
 
 SMALL = {"content_dim": 6, "motion_dim": 3, "hidden_dim": 10, "frames": 4, "patch_widths": (4, 4, 4)}
 
@@ -39,7 +40,11 @@ VARIANTS = {
     "tfgan": ModelConfig(
         **SMALL, frame_networks=TFGANFrames(encoder_widths=(4,) * 4, decoder_widths=(4,) * 4), decoder="memoryless"
     ),
-    "spectrum": ModelConfig(**SMALL, frame_networks=SpectrumFrames(bins=20, widths=(8, 8))),
+    "spectrum": ModelConfig(
+        **SMALL,
+        fps=100,
+        frame_networks=SpectrumFrames(spectrum=SpectrumConfig(sample_rate=1000, hop=10, window=40), widths=(8, 8)),
+    ),
 }
 
 
@@ -229,9 +234,11 @@ def test_sizes_that_do_not_fit_are_refused_when_configured(tmp_path: Path) -> No
         SimpleFrames(size=128)
     with pytest.raises(ValueError, match="6 equal parts"):
         ModelConfig(frame_networks=ComplexFrames(), hidden_dim=151)
+    with pytest.raises(ValueError, match="at 100 a second"):
+        ModelConfig(frame_networks=SpectrumFrames())
     with pytest.raises(ValueError, match="looks at pixels"):
-        ModelConfig(frame_networks=SpectrumFrames(), content_posterior="patches")
+        ModelConfig(fps=100, frame_networks=SpectrumFrames(), content_posterior="patches")
     with pytest.raises(ValueError, match="set network = 'simple'"):
         ModelConfig(frame_networks=TFGANFrames(), decoder="modulated")
     with pytest.raises(ShapeError, match="no height"):
-        _ = ModelConfig(frame_networks=SpectrumFrames()).size
+        _ = ModelConfig(fps=100, frame_networks=SpectrumFrames()).size

@@ -5,6 +5,7 @@ from torch import nn
 
 from rwae_core.config import SpectrumFrames
 from rwae_core.frames.spectrum import SpectrumDecoder, SpectrumEncoder
+from rwae_core.speech import SpectrumConfig
 
 
 def sizes(network: nn.Module) -> list[tuple[int, int]]:
@@ -19,6 +20,6 @@ def test_two_hidden_layers_of_256_lie_between_200_bins_and_the_features() -> Non
 
 
 def test_the_decoder_mirrors_the_encoder() -> None:
-    networks = SpectrumFrames(bins=20, widths=(16, 8, 4))
+    networks = SpectrumFrames(spectrum=SpectrumConfig(sample_rate=1000, hop=10, window=40), widths=(16, 8, 4))
     mirrored = [(after, before) for before, after in reversed(sizes(SpectrumEncoder(networks, 2)))]
     assert sizes(SpectrumDecoder(networks, 2)) == mirrored
