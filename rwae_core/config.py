@@ -68,7 +68,22 @@ class SimpleFrames(_VideoFrames):
         return self
 
 
-class ComplexFrames(_VideoFrames):
+class _BlockFrames(_VideoFrames):
+    """Blocks that halve the resolution down to 2×2, and blocks that double it: log2(size / 2) widths each."""
+
+    encoder_widths: tuple[Width, ...]
+    decoder_widths: tuple[Width, ...]
+
+    @model_validator(mode="after")
+    def _widths_fit_size(self) -> Self:
+        halvings = self._halvings(2)
+        for name, widths in (("encoder_widths", self.encoder_widths), ("decoder_widths", self.decoder_widths)):
+            if len(widths) != halvings:
+                raise ValueError(f"{name} has {len(widths)} entries; {self.size} pixels need {halvings}")
+        return self
+
+
+class ComplexFrames(_BlockFrames):
     """The complex ("C") frame networks: BigGAN's residual blocks, self-attention and a ladder (Tables 5 to 8).
 
     `encoder_widths` are the channels after each block that halves the resolution down to 2×2, `decoder_widths` those
@@ -81,32 +96,17 @@ class ComplexFrames(_VideoFrames):
     encoder_widths: tuple[Width, ...] = (64, 128, 256, 512, 1024)
     decoder_widths: tuple[Width, ...] = (1024, 512, 256, 128, 64)
 
-    @model_validator(mode="after")
-    def _widths_fit_size(self) -> Self:
-        halvings = self._halvings(2)
-        for name, widths in (("encoder_widths", self.encoder_widths), ("decoder_widths", self.decoder_widths)):
-            if len(widths) != halvings:
-                raise ValueError(f"{name} has {len(widths)} entries; {self.size} pixels need {halvings}")
-        return self
 
+class TFGANFrames(_BlockFrames):
+    """The plainer convolutional networks of TFGAN (Balaji et al. 2018), Table 9; the default widths are its authors'.
 
-class TFGANFrames(_VideoFrames):
-    """The plainer convolutional networks of TFGAN (Balaji et al. 2018), Table 9.
-
-    `encoder_widths` and `decoder_widths` as in `SimpleFrames`.
+    `encoder_widths` are the channels after each block that halves the resolution down to 2×2, `decoder_widths` those
+    of each block that doubles it: log2(size / 2) entries each, 5 for 64 pixels, 6 for 128.
     """
 
     network: Literal["tfgan"] = "tfgan"
-    encoder_widths: tuple[Width, ...] = (64, 128, 256, 512)
-    decoder_widths: tuple[Width, ...] = (512, 256, 128, 64)
-
-    @model_validator(mode="after")
-    def _widths_fit_size(self) -> Self:
-        halvings = self._halvings(4)
-        for name, widths in (("encoder_widths", self.encoder_widths), ("decoder_widths", self.decoder_widths)):
-            if len(widths) != halvings:
-                raise ValueError(f"{name} has {len(widths)} entries; {self.size} pixels need {halvings}")
-        return self
+    encoder_widths: tuple[Width, ...] = (128, 128, 128, 256, 256)
+    decoder_widths: tuple[Width, ...] = (256, 128, 128, 128, 64)
 
 
 class SpectrumFrames(_Frames):

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from rwae_core.config import ModelConfig, SimpleFrames
 from rwae_core.frames import frame_decoder
+from rwae_core.frames.output import Output
 from rwae_core.latents import Latents
 
 
@@ -40,7 +41,7 @@ class ModulatedDecoder(nn.Module):
                 for before, after in zip(widths, (*widths[1:], networks.channels), strict=True)
             ]
         )
-        self.sigmoid = networks.output == "sigmoid"
+        self.output = Output(networks.output)
 
     @property
     def output_bias(self) -> Float[Tensor, " C"]:
@@ -54,10 +55,7 @@ class ModulatedDecoder(nn.Module):
         for modulation, convolution in zip(self.modulations, self.convolutions, strict=True):
             scale, shift = modulation(content).repeat_interleave(layout.shape[1], 0)[..., None, None].chunk(2, dim=1)
             maps = convolution(functional.leaky_relu(maps * (1 + scale) + shift, 0.2))
-        frames = maps.float().unflatten(0, layout.shape[:2])
-        if self.sigmoid:
-            return frames.sigmoid()
-        return frames if self.training else frames.clamp(0, 1)
+        return self.output(maps.unflatten(0, layout.shape[:2]))
 
 
 class Decoder(nn.Module):

@@ -29,7 +29,7 @@ MODELS = {
     "r-wae-complex": ModelConfig(
         **SMALL, frame_networks=ComplexFrames(encoder_widths=(8,) * 5, decoder_widths=(8,) * 5)
     ),
-    "r-wae-tfgan": ModelConfig(**SMALL, frame_networks=TFGANFrames(encoder_widths=(4,) * 4, decoder_widths=(4,) * 4)),
+    "r-wae-tfgan": ModelConfig(**SMALL, frame_networks=TFGANFrames(encoder_widths=(4,) * 5, decoder_widths=(4,) * 5)),
     "r-wae-spectrum": ModelConfig(**SMALL, fps=100, frame_networks=SPECTRUM),
     "ds-vae-full": DSVAEConfig(**SMALL, frame_networks=SIMPLE),
     "ds-vae-full-actions": DSVAEConfig(**SMALL, frame_networks=SIMPLE, actions=3),

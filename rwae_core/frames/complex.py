@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rwae_core.config import ComplexFrames
+from rwae_core.frames.output import Output
 
 
 class SelfAttention(nn.Module):
@@ -179,7 +180,7 @@ class ComplexDecoder(nn.Module):
         self.blocks = nn.ModuleList([ResBlockUp(before, after, part) for before, after in pairwise(widths)])
         self.attention = SelfAttention(widths[-2])
         self.output = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(widths[-1], networks.channels, 3, padding=1))
-        self.sigmoid = networks.output == "sigmoid"
+        self.bounded = Output(networks.output)
         _initialise(self)
 
     @property
@@ -194,7 +195,4 @@ class ComplexDecoder(nn.Module):
             if block is self.blocks[-1]:
                 maps = self.attention(maps)
             maps = block(maps, condition)
-        frames = self.output(maps).float()
-        if self.sigmoid:
-            return frames.sigmoid()
-        return frames if self.training else frames.clamp(0, 1)
+        return self.bounded(self.output(maps))

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rwae_core.config import SimpleFrames
+from rwae_core.frames.output import Output
 
 
 class SimpleEncoder(nn.Module):
@@ -40,7 +41,7 @@ class SimpleDecoder(nn.Module):
         for before, after in zip(widths, (*widths[1:], networks.channels), strict=True):
             layers += [nn.LeakyReLU(0.2), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
         self.convolutions = nn.Sequential(*layers)
-        self.sigmoid = networks.output == "sigmoid"
+        self.output = Output(networks.output)
 
     @property
     def output_bias(self) -> Float[Tensor, " C"]:
@@ -48,7 +49,4 @@ class SimpleDecoder(nn.Module):
         return self.convolutions[-1].get_parameter("bias")
 
     def forward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, "N C H W"]:
-        frames = self.convolutions(self.features(features)).float()
-        if self.sigmoid:
-            return frames.sigmoid()
-        return frames if self.training else frames.clamp(0, 1)
+        return self.output(self.convolutions(self.features(features)))

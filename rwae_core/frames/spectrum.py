@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rwae_core.config import SpectrumFrames
+from rwae_core.frames.output import Output
 
 
 class SpectrumEncoder(nn.Module):
@@ -36,7 +37,7 @@ class SpectrumDecoder(nn.Module):
         for before, after in pairwise((features, *reversed(networks.widths))):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Linear(networks.widths[0], networks.spectrum.bins))
-        self.sigmoid = networks.output == "sigmoid"
+        self.output = Output(networks.output)
 
     @property
     def output_bias(self) -> Float[Tensor, " K"]:
@@ -44,7 +45,4 @@ class SpectrumDecoder(nn.Module):
         return self.layers[-1].get_parameter("bias")
 
     def forward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, "N K"]:
-        frames = self.layers(features).float()
-        if self.sigmoid:
-            return frames.sigmoid()
-        return frames if self.training else frames.clamp(0, 1)
+        return self.output(self.layers(features))

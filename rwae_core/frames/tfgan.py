@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rwae_core.config import TFGANFrames
+from rwae_core.frames.output import Output
 
 
 class ResBlock(nn.Module):
@@ -65,7 +66,7 @@ class TFGANDecoder(nn.Module):
             layers += [nn.Upsample(scale_factor=2), ResBlock(before, after)]
         layers += [nn.LeakyReLU(0.2), nn.Conv2d(last, networks.channels, 3, padding=1)]
         self.convolutions = nn.Sequential(*layers)
-        self.sigmoid = networks.output == "sigmoid"
+        self.output = Output(networks.output)
 
     @property
     def output_bias(self) -> Float[Tensor, " C"]:
@@ -73,7 +74,4 @@ class TFGANDecoder(nn.Module):
         return self.convolutions[-1].get_parameter("bias")
 
     def forward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, "N C H W"]:
-        frames = self.convolutions(self.features(features)).float()
-        if self.sigmoid:
-            return frames.sigmoid()
-        return frames if self.training else frames.clamp(0, 1)
+        return self.output(self.convolutions(self.features(features)))

@@ -38,7 +38,7 @@ VARIANTS = {
         frame_networks=ComplexFrames(encoder_widths=(8,) * 5, decoder_widths=(8,) * 5),
     ),
     "tfgan": ModelConfig(
-        **SMALL, frame_networks=TFGANFrames(encoder_widths=(4,) * 4, decoder_widths=(4,) * 4), decoder="memoryless"
+        **SMALL, frame_networks=TFGANFrames(encoder_widths=(4,) * 5, decoder_widths=(4,) * 5), decoder="memoryless"
     ),
     "spectrum": ModelConfig(
         **SMALL,

@@ -53,6 +53,8 @@ def small(name: str) -> Preset:
             if widths in raw["model"]["frame_networks"]:
                 count = len(raw["model"]["frame_networks"][widths])
                 raw["model"]["frame_networks"][widths] = (8,) * count
+    if "widths" in raw["model"]:
+        raw["model"]["widths"] = (8,) * len(raw["model"]["widths"])
     raw["views"] = {key: min(value, 2) for key, value in raw["views"].items()}
     return Preset.model_validate(raw)
 

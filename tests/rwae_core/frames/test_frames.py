@@ -34,9 +34,9 @@ VARIANTS = {
     "complex": (ComplexEncoder, ComplexDecoder, ComplexFrames(**widths(8, 12, 24, 32, 64))),
     "complex-one-channel": (ComplexEncoder, ComplexDecoder, ComplexFrames(channels=1, **widths(5, 8, 16, 24, 32))),
     "complex-128-pixels": (ComplexEncoder, ComplexDecoder, ComplexFrames(size=128, **widths(3, 5, 8, 16, 32, 64))),
-    "tfgan": (TFGANEncoder, TFGANDecoder, TFGANFrames(**widths(16, 16, 32, 64))),
-    "tfgan-one-channel": (TFGANEncoder, TFGANDecoder, TFGANFrames(channels=1, **widths(16, 16, 32, 64))),
-    "tfgan-128-pixels": (TFGANEncoder, TFGANDecoder, TFGANFrames(size=128, **widths(3, 5, 8, 16, 32))),
+    "tfgan": (TFGANEncoder, TFGANDecoder, TFGANFrames(**widths(16, 16, 16, 32, 64))),
+    "tfgan-one-channel": (TFGANEncoder, TFGANDecoder, TFGANFrames(channels=1, **widths(16, 16, 16, 32, 64))),
+    "tfgan-128-pixels": (TFGANEncoder, TFGANDecoder, TFGANFrames(size=128, **widths(3, 5, 8, 16, 16, 32))),
     "spectrum": (
         SpectrumEncoder,
         SpectrumDecoder,

@@ -7,7 +7,7 @@ from rwae_core.config import TFGANFrames
 from rwae_core.frames.tfgan import ResBlock, TFGANDecoder, TFGANEncoder
 
 # Theirs go down to 2×2, further than TFGANFrames allows at present.
-THEIRS = TFGANFrames.model_construct(encoder_widths=(128, 128, 128, 256, 256), decoder_widths=(256, 128, 128, 128, 64))
+THEIRS = TFGANFrames()
 
 
 def passed(network: nn.Module, inputs: torch.Tensor) -> tuple[torch.Tensor, list[tuple[int, ...]]]:
