@@ -20,7 +20,7 @@ from rwae_core.errors import ShapeError
 from rwae_core.frames import frame_encoder
 from rwae_core.gaussian import Gaussian, Generators, standard_normal
 from rwae_core.gumbel import GumbelSoftmax
-from rwae_core.latents import Latents
+from rwae_core.latents import Latents, check_request, even_actions
 from rwae_core.motion import MotionPosterior, RecurrentPrior, State
 
 
@@ -138,16 +138,7 @@ class RWAE(nn.Module):
         Raises:
             ShapeError: codes of other dimensions than the configuration's, or no step.
         """
-        found = (
-            latents.z_c.shape[-1],
-            latents.z_m.shape[-1],
-            0 if latents.action is None else latents.action.shape[-1],
-        )
-        expected = (self.config.content_dim, self.config.motion_dim, self.config.actions)
-        if found != expected:
-            raise ShapeError(f"codes of {found} content, motion and action dimensions; this model has {expected}")
-        if latents.z_m.shape[1] == 0:
-            raise ShapeError("z_m has no step; a clip has at least one")
+        latents.check(self.config.content_dim, self.config.motion_dim, self.config.actions)
         return self.decoder(latents, steps)
 
     def swap(
@@ -186,11 +177,7 @@ class RWAE(nn.Module):
         Raises:
             ShapeError: fewer than one clip or frame, or codes given that are not n.
         """
-        if n < 1 or frames < 1:
-            raise ShapeError(f"{n} clips of {frames} frames; both must be at least 1")
-        for name, code in (("z_c", z_c), ("z_m", z_m), ("action", action)):
-            if code is not None and len(code) != n:
-                raise ShapeError(f"{name} has {len(code)} rows; {n} clips need as many")
+        check_request(n, frames, z_c=z_c, z_m=z_m, action=action)
         like = next(self.parameters())
         content_dim, motion_dim, actions = self.config.content_dim, self.config.motion_dim, self.config.actions
         drawn = [content_dim, min(actions, 1), frames * motion_dim]
@@ -198,8 +185,7 @@ class RWAE(nn.Module):
         if z_c is None:
             z_c = content_noise * temperature
         if actions and action is None:
-            index = (torch.special.ndtr(action_noise[:, 0]) * actions).long().clamp(max=actions - 1)
-            action = functional.one_hot(index, actions).to(like)
+            action = even_actions(action_noise[:, 0], actions)
         steps = noise.unflatten(1, (frames, motion_dim)) * temperature
 
         given = 0 if z_m is None else z_m.shape[1]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rwae_core.config import Width
 from rwae_core.errors import ShapeError, UnsupportedError
 from rwae_core.gaussian import Gaussian, GaussianHead, Generators, standard_normal
-from rwae_core.latents import Latents
+from rwae_core.latents import Latents, check_request
 from rwae_core.model import Inference
 
 SEGMENT_STD = 0.5
@@ -128,16 +128,7 @@ class FHVAE(nn.Module):
         Raises:
             ShapeError: codes of other dimensions than the configuration's, an action, or no step.
         """
-        found = (
-            latents.z_c.shape[-1],
-            latents.z_m.shape[-1],
-            0 if latents.action is None else latents.action.shape[-1],
-        )
-        expected = (self.config.content_dim, self.config.motion_dim, 0)
-        if found != expected:
-            raise ShapeError(f"codes of {found} content, motion and action dimensions; this model has {expected}")
-        if latents.z_m.shape[1] == 0:
-            raise ShapeError("z_m has no step; a clip has at least one")
+        latents.check(self.config.content_dim, self.config.motion_dim, 0)
         drawn = self.decoder(torch.cat([latents.z_m.mean(1), latents.z_c], dim=-1), latents.z_m.shape[1])
         return Gaussian(self.frame_mean + self.frame_std * drawn.mean, self.frame_std * drawn.std)
 
@@ -191,11 +182,7 @@ class FHVAE(nn.Module):
         """
         if action is not None:
             raise UnsupportedError("FHVAE has no action; it can encode, decode, swap, sample and generate without one")
-        if n < 1 or frames < 1:
-            raise ShapeError(f"{n} clips of {frames} frames; both must be at least 1")
-        for name, code in (("z_c", z_c), ("z_m", z_m)):
-            if code is not None and len(code) != n:
-                raise ShapeError(f"{name} has {len(code)} rows; {n} clips need as many")
+        check_request(n, frames, z_c=z_c, z_m=z_m)
         dims = [self.config.content_dim, self.config.motion_dim]
         content_noise, motion_noise = standard_normal((n, sum(dims)), generator, self.frame_mean).split(dims, 1)
         if z_c is None:

@@ -14,12 +14,11 @@ import torch
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rwae_core.config import Width
-from rwae_core.errors import ShapeError, UnsupportedError
+from rwae_core.errors import UnsupportedError
 from rwae_core.gaussian import Generators, standard_normal
-from rwae_core.latents import Latents
+from rwae_core.latents import Latents, check_request, even_actions
 from training import views
 
 
@@ -87,13 +86,8 @@ class MoCoGAN(nn.Module):
         Raises:
             ShapeError: codes of other dimensions than the configuration's, or no step.
         """
+        latents.check(self.config.content_dim, self.config.motion_dim, self.config.actions)
         constant = latents.z_c if latents.action is None else torch.cat([latents.z_c, latents.action], dim=1)
-        found = (latents.z_c.shape[1], latents.z_m.shape[2], constant.shape[1] - latents.z_c.shape[1])
-        expected = (self.config.content_dim, self.config.motion_dim, self.config.actions)
-        if found != expected:
-            raise ShapeError(f"codes of {found} content, motion and action dimensions; this model has {expected}")
-        if latents.z_m.shape[1] == 0:
-            raise ShapeError("z_m has no step; a clip has at least one")
         z_m = latents.z_m if steps is None else views.at_steps(latents.z_m, steps)
         codes = torch.cat([constant[:, None].expand(-1, z_m.shape[1], -1), z_m], dim=2)
         return (1 + self.frames(codes.flatten(0, 1)).float().unflatten(0, codes.shape[:2])) / 2
@@ -125,11 +119,7 @@ class MoCoGAN(nn.Module):
         Raises:
             ShapeError: fewer than one clip or frame, or codes given that are not n.
         """
-        if n < 1 or frames < 1:
-            raise ShapeError(f"{n} clips of {frames} frames; both must be at least 1")
-        for name, code in (("z_c", z_c), ("z_m", z_m), ("action", action)):
-            if code is not None and len(code) != n:
-                raise ShapeError(f"{name} has {len(code)} rows; {n} clips need as many")
+        check_request(n, frames, z_c=z_c, z_m=z_m, action=action)
         like = next(self.parameters())
         content_dim, motion_dim, actions = self.config.content_dim, self.config.motion_dim, self.config.actions
         drawn = [content_dim, min(actions, 1), (1 + frames) * motion_dim]
@@ -137,8 +127,7 @@ class MoCoGAN(nn.Module):
         if z_c is None:
             z_c = content_noise * temperature
         if actions and action is None:
-            index = (torch.special.ndtr(action_noise[:, 0]) * actions).long().clamp(max=actions - 1)
-            action = functional.one_hot(index, actions).to(like)
+            action = even_actions(action_noise[:, 0], actions)
         first, *steps = (noise.unflatten(1, (1 + frames, motion_dim)) * temperature).unbind(1)
         rolled = [] if z_m is None else list(z_m[:, :frames].unbind(1))
         for step in range(len(rolled), frames):
