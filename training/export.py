@@ -1,6 +1,6 @@
 """Makes a weights folder of a run: safetensors, configuration and model card.
 
-Run `training.evaluate` on the run first: its figures go into the card.
+Run `training.evaluate` on a run of Sprites first: its figures go into the card.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from rwae_core.model import RWAE
 from rwae_core.weights import save_weights
 from training.checkpoint import load, load_model
+from training.datasets.catalogue import DATASETS, Name
 from training.evaluate import markdown
 from training.preset import Preset
 
@@ -21,56 +22,75 @@ CARD = """# {name}
 
 {about}.
 
-Takes a clip of 64×64 pixels apart into a static code z^c ({content_dim} numbers: who) and a dynamic code z^m
-({motion_dim} numbers a frame: what it does).
+Takes a clip with frames of {frame} apart into a static code z^c ({content_dim} numbers: what it is) and a dynamic code
+z^m ({motion_dim} numbers a frame: what it does).
 
-- **Data**: Sprites, 1000 characters × 9 actions × 8 frames (900 characters trained on, 100 held out for choosing, the
-  296 others for the figures below), composed from the layers of the Liberated Pixel Cup as used by Li & Mandt 2018
-  (github.com/YingzhenLi/Sprites). The art is by the Liberated Pixel Cup's artists, CC-BY-SA 3.0 and GPL 3.0.
-- **Trained with** `python -m training.train --preset {preset} --data <sprites> --seed {seed} --out runs/{preset}`:
+- **Data**: {data}
+- **Trained with** `python -m training.train --preset {preset}{option} --seed {seed} --out runs/{preset}`:
   {iterations} iterations of {batch} clips.
 - **Precision**: stored as float16, the averaged weights of the run, computed in float32.
 
 {figures}
 ## Limits
 
+{limits}
+"""
+DATA: dict[Name, str] = {
+    "sprites": """Sprites, 1000 characters × 9 actions × 8 frames (900 characters trained on, 100 held out for choosing,
+  the 296 others for the figures below), composed from the layers of the Liberated Pixel Cup as used by Li & Mandt 2018
+  (github.com/YingzhenLi/Sprites). The art is by the Liberated Pixel Cup's artists, CC-BY-SA 3.0 and GPL 3.0.""",
+    "folder": "A folder of clips of one's own. (Say here what they show, and what they may be used for.)",
+}
+LIMITS: dict[Name, str] = {
+    "sprites": """\
 Motion rolled out of the recurrent prior starts blurred (its first step is one Gaussian for all views and moves), which
 is what remains of the errors of protocol 1. One character on a black background is all it has seen: it turns any other
 video into pixel people (`psnr_db` of `/encode` says how well it can say a clip back). Several objects, other
-backgrounds, views or outfits, and details finer than the attributes above are outside of what it knows.
-"""
+backgrounds, views or outfits, and details finer than the attributes above are outside of what it knows.""",
+}
+NOT_EVALUATED = "**Not evaluated**: nobody has measured how well its two codes are apart.\n"
 
 
 def export(run: Path, weights: Path) -> None:
     """Writes the averaged model of a run and its card into a weights folder.
 
+    Figures that `training.evaluate` left in the run go into both; without any, the card says that it was not evaluated.
+
     Raises:
-        FileNotFoundError: the run has no checkpoint, or was not evaluated.
+        FileNotFoundError: the run has no checkpoint.
         ValueError: the run is a baseline's.
     """
     state = load(run)
     if state is None:
         raise FileNotFoundError(f"{run} holds no run; train first")
-    if not (run / "evaluation.json").exists():
-        raise FileNotFoundError(f"{run} was not evaluated; run `python -m training.evaluate {run}` first")
     chosen = Preset.model_validate(state["run"]["preset"])
     model = load_model(run)
     if type(model) is not RWAE:
         raise ValueError(f"{run} is a run of {type(model).__name__}; only R-WAE is served")
-    figures: dict[str, Any] = json.loads((run / "evaluation.json").read_text())
-    swap = {f"swap_{name}_error": round(value["mean"], 3) for name, value in figures["swap"].items()}
-    metrics = {"psnr_db": round(figures["reconstruction"]["psnr_db"], 2), **swap}
+    evaluation = run / "evaluation.json"
+    figures: dict[str, Any] | None = json.loads(evaluation.read_text()) if evaluation.exists() else None
+    metrics = {}
+    if figures is not None:
+        swap = {f"swap_{name}_error": round(value["mean"], 3) for name, value in figures["swap"].items()}
+        metrics = {"psnr_db": round(figures["reconstruction"]["psnr_db"], 2), **swap}
     save_weights(weights, model.half(), card=chosen.about, metrics=metrics)
+    source = DATASETS[chosen.dataset].source
     card = CARD.format(
         name=weights.name,
         about=chosen.about,
+        frame="×".join(map(str, chosen.model.frame_shape)),
         content_dim=chosen.model.content_dim,
         motion_dim=chosen.model.motion_dim,
+        data=DATA.get(chosen.dataset, f"{source.title}, from {source.origin}; licence: {source.licence}."),
         preset=chosen.name,
+        option=f" --data <{chosen.dataset}>" if "<data>" in source.needs else "",
         seed=state["run"]["seed"],
         iterations=state["iteration"],
         batch=chosen.schedule.batch,
-        figures=markdown([figures]),
+        figures=NOT_EVALUATED if figures is None else markdown([figures]),
+        limits=LIMITS.get(
+            chosen.dataset, "What it was not trained on (`psnr_db` of `/encode` says how well it can say a clip back)."
+        ),
     )
     (weights / "README.md").write_text(card)
 

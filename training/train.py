@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from rwae_core.config import ModelConfig
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from training import checkpoint, methods, preset
@@ -209,33 +210,48 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m training.train",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  python -m training.train --preset sprites --data ../shared/data/sprites --out runs/sprites",
+        epilog="examples:\n  python -m training.train\n"
+        "  python -m training.train --preset sprites --data ../shared/data/sprites --out runs/sprites",
     )
-    parser.add_argument("--preset", required=True, help=f"one of {', '.join(preset.names())}, or a .toml file")
+    parser.add_argument(
+        "--preset",
+        default="moving-shapes",
+        help=f"one of {', '.join(preset.names())}, or a .toml file (default: %(default)s)",
+    )
     parser.add_argument("--data", type=Path, help="folder of the preset's dataset; moving-shapes needs none")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run; a run that is there goes on")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the run; a run that is there goes on (default: runs/<preset>)"
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     given = parser.parse_args(arguments)
     device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    own = given.preset.endswith(".toml")
+    out = given.out or Path("runs") / (Path(given.preset).stem if own else given.preset)
     keep_freed_memory()
     try:
         chosen = preset.load(given.preset)
+        model = chosen.model
         training, held_out = (
-            open_dataset(chosen.dataset, given.data, split, device, frames=chosen.model.frames)
+            open_dataset(chosen.dataset, given.data, split, device, frames=model.frames, frame_shape=model.frame_shape)
             for split in ("train", "validation")
         )
-        train(chosen, training, held_out, given.out, device=device, seed=given.seed)
+        if chosen.dataset == "folder":  # only the clips know how fast they play
+            chosen = chosen.model_copy(update={"model": model.model_copy(update={"fps": training.fps})})
+        train(chosen, training, held_out, out, device=device, seed=given.seed)
     except (DataError, TrainingError, FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        print(f"error: the run in {given.out} cannot be written: {why}. Make room; it then goes on from its "
+        print(f"error: the run in {out} cannot be written: {why}. Make room; it then goes on from its "
               "last checkpoint with the same command", file=sys.stderr)  # fmt: skip
         return 1
-    if chosen.dataset == "sprites":
-        print(f"done; next: python -m training.evaluate {given.out} --data {given.data}")
+    steps = [f"python -m training.evaluate {out} --data {given.data}"] if chosen.dataset == "sprites" else []
+    if type(model) is ModelConfig:
+        steps += [f"python -m training.export {out} weights/{out.name}", "make serve"]
+    print("\n  ".join(["done; next:" if steps else "done", *steps]))
+    print("what else there is to train on: python -m training.datasets")
     return 0
 
 

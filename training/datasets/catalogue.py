@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from training.datasets import Dataset
+from training.datasets.errors import DataError
+from training.datasets.folder import FolderDataset
 from training.datasets.human_actions import HumanActions
 from training.datasets.librispeech import LibriSpeech
 from training.datasets.moving_shapes import MovingShapes
@@ -17,9 +18,12 @@ from training.datasets.sm_mnist import SMMNIST
 from training.datasets.sprites import Sprites
 from training.datasets.timit import TIMIT
 
-Name = Literal["sprites", "sm-mnist", "moving-shapes", "human-actions", "mug", "timit", "librispeech"]
+Name = Literal["sprites", "sm-mnist", "moving-shapes", "human-actions", "mug", "timit", "librispeech", "folder"]
 
-_DATASETS: dict[Name, Callable[..., Dataset]] = {
+
+DATASETS: dict[
+    Name, type[Sprites | SMMNIST | MovingShapes | HumanActions | MUG | TIMIT | LibriSpeech | FolderDataset]
+] = {
     "sprites": Sprites,
     "sm-mnist": SMMNIST,
     "moving-shapes": MovingShapes,
@@ -27,13 +31,31 @@ _DATASETS: dict[Name, Callable[..., Dataset]] = {
     "mug": MUG,
     "timit": TIMIT,
     "librispeech": LibriSpeech,
+    "folder": FolderDataset,
 }
 
 
-def open_dataset(name: Name, folder: Path | None, split: str, device: torch.device | str, *, frames: int) -> Dataset:
+def open_dataset(
+    name: Name,
+    folder: Path | None,
+    split: str,
+    device: torch.device | str,
+    *,
+    frames: int,
+    frame_shape: tuple[int, ...] | None = None,
+) -> Dataset:
     """One split of a dataset, cut into sequences of `frames` frames.
 
+    `frame_shape` is what a model reads: your own clips are fitted to it, every other dataset has one shape alone.
+
     Raises:
-        DataError: it is missing or incomplete, or has no sequences of that length; the message says what to do.
+        DataError: it is missing or incomplete, or has no sequences of that length or frames of that shape; the message
+            says what to do.
     """
-    return _DATASETS[name](folder, split, device, frames=frames)
+    dataset = DATASETS[name]
+    if frame_shape is None or frame_shape == dataset.frame_shape:
+        return dataset(folder, split, device, frames=frames)
+    if dataset is FolderDataset:
+        return FolderDataset(folder, split, device, frames=frames, frame_shape=frame_shape)
+    has, read = ("×".join(map(str, shape)) for shape in (dataset.frame_shape, frame_shape))
+    raise DataError(f"{name} has frames of {has}, the model reads {read}; change [model.frame_networks] in the preset")

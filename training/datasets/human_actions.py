@@ -5,22 +5,21 @@ Shapes: B clips, T frames of 3×64×64 with values in [0, 1].
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
 from training.datasets.errors import DataError
+from training.datasets.source import Files, Source
+from training.datasets.takes import Takes
 
 SIDE = 64
 PEOPLE = 9
 ACTIONS = ("bend", "jack", "wave_one_hand", "wave_two_hands")
-EVERY = 2
-"""A clip takes every other frame, so that enough happens in it (Appendix C, of MUG)."""
 HELD_OUT: dict[str, dict[str, tuple[int, ...]]] = {
     "test": {"bend": (3, 7), "jack": (4, 8), "wave_one_hand": (1, 5), "wave_two_hands": (2, 6)},
     "validation": {"bend": (5,), "jack": (2,), "wave_one_hand": (3,), "wave_two_hands": (4,)},
@@ -29,9 +28,18 @@ HELD_OUT: dict[str, dict[str, tuple[int, ...]]] = {
 
 _OFFSETS = {"wave_two_hands": 0, "wave_one_hand": 2, "jack": 4, "bend": 6}
 """File number: 8 · person + the action's offset, and one more for the mirror."""
-_HELP = (
-    "Human actions needs data/actions of github.com/sergeytulyakov/mocogan as "
-    "<data>/{bend,jack,wave_one_hand,wave_two_hands}/<number>.jpg, 72 files; point --data at that folder."
+SOURCE = Source(
+    title="Human actions",
+    needs="72 videos as <data>/{bend,jack,wave_one_hand,wave_two_hands}/<number>.jpg",
+    origin="github.com/sergeytulyakov/mocogan (in this order the folders 4, 3, 0 and 1 of data/actions)",
+    licence="none stated; videos by Gorelick, Blank, Shechtman, Irani & Basri (Weizmann Institute)",
+    folder="human_actions",
+    files=(
+        Files("bend/*.jpg", 18, "da427e97eb823923ef8803f4febef56694fbea53515611a54a6b3578405e1440"),
+        Files("jack/*.jpg", 18, "a429d8cc94cb3202b4dbd44496b13f6722483b329de94a2b00054a1723a68f6b"),
+        Files("wave_one_hand/*.jpg", 18, "51fe43b1be54964c206cb4f500b818b7f114af514ddc328fe266388a309dac76"),
+        Files("wave_two_hands/*.jpg", 18, "eaf3291bb9e65164dbdccf35e3eb56d1d050fe217f2af0fd776f6127d165b63c"),
+    ),
 )
 
 
@@ -55,12 +63,13 @@ class HumanActions:
         DataError: a video is missing, cannot be read or is no strip of frames, or all are too short for T.
     """
 
+    source = SOURCE
     fps = 12.5
     frame_shape: tuple[int, ...] = (3, SIDE, SIDE)
 
     def __init__(self, folder: Path | None, split: str, device: torch.device | str = "cpu", *, frames: int = 8) -> None:
         if folder is None:
-            raise DataError(_HELP)
+            raise DataError(SOURCE.help)
         pairs = [(action, person) for action in ACTIONS for person in range(PEOPLE) if _split(action, person) == split]
         takes = [(action, person, mirror) for action, person in pairs for mirror in range(2)]
         paths = [Path(action) / f"{8 * person + _OFFSETS[action] + mirror:08d}.jpg" for action, person, mirror in takes]
@@ -85,37 +94,6 @@ class HumanActions:
         return self.takes.clips(indices)
 
 
-class Takes:
-    """Recordings of any length, kept as bytes on the device, and every clip of T of their frames, every other one.
-
-    Clips are numbered take by take and within it by their first frame. A take too short for T has none.
-    """
-
-    def __init__(
-        self, recordings: Sequence[UInt8[Tensor, "_ C H W"]], frames: int, device: torch.device | str = "cpu"
-    ) -> None:
-        lengths = torch.tensor([len(recording) for recording in recordings])
-        clips = (lengths - EVERY * (frames - 1)).clamp(min=0)
-        take = torch.arange(len(recordings)).repeat_interleave(clips)
-        start = torch.arange(len(take)) - (clips.cumsum(0) - clips)[take]
-        self.pixels = torch.cat(list(recordings)).to(device)
-        self._take = take.to(device)
-        self._first = (start + (lengths.cumsum(0) - lengths)[take]).to(device)
-        self._steps = EVERY * torch.arange(frames, device=device)
-
-    def __len__(self) -> int:
-        return len(self._take)
-
-    def take(self, indices: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-        """Which recording each clip is from."""
-        return self._take[indices.to(self._take.device)]
-
-    def clips(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B T C H W"]:
-        """The clips, with values in [0, 1]."""
-        first = self._first[indices.to(self._first.device)]
-        return self.pixels[first[:, None] + self._steps].float() / 255
-
-
 def _split(action: str, person: int) -> str:
     return next((split for split, held_out in HELD_OUT.items() if person in held_out[action]), "train")
 
@@ -123,12 +101,12 @@ def _split(action: str, person: int) -> str:
 def _strip(folder: Path, path: Path) -> Tensor:
     """The frames of one video: frame, RGB, height, width."""
     if not (folder / path).is_file():
-        raise DataError(f"{path} is missing in {folder}. {_HELP}")
+        raise DataError(f"{path} is missing in {folder}. {SOURCE.help}")
     try:
         with Image.open(folder / path) as image:
             strip = torch.from_numpy(np.array(image.convert("RGB")))
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} in {folder} cannot be read: {error}. Fetch it again. {_HELP}") from error
+        raise DataError(f"{path} in {folder} cannot be read: {error}. Fetch it again. {SOURCE.help}") from error
     height, width, _ = strip.shape
     if height != SIDE or width % SIDE:
         raise DataError(f"{path} in {folder} is {width}×{height} pixels; a strip is of 64×64 frames side by side")

@@ -10,14 +10,30 @@ from pathlib import Path
 import torch
 
 from training.datasets.errors import DataError
+from training.datasets.source import Files, Source
 from training.datasets.utterances import Recording, Utterances, of_split
 
 SETS = {"train": "train-clean-100", "validation": "train-clean-100", "test": "test-other"}
 
-_HELP = (
-    "LibriSpeech comes from openslr.org/12 as LibriSpeech/{train-clean-100,test-other}/<speaker>/<chapter>/*.flac (a "
-    "small part of it, in the same layout, from github.com/resemble-ai/Resemblyzer); point --data at the folder that "
-    "holds LibriSpeech/."
+SOURCE = Source(
+    title="LibriSpeech",
+    needs="<data>/LibriSpeech/{train-clean-100,test-other}/<speaker>/<chapter>/*.flac",
+    origin="openslr.org/12 (351 of the files are in audio_data of github.com/resemble-ai/Resemblyzer; their names, "
+    "<speaker>-<chapter>-<utterance>.flac, say where each belongs)",
+    licence="CC BY 4.0",
+    folder="librispeech_mini",
+    files=(  # those 351
+        Files(
+            "LibriSpeech/train-clean-100/*/*/*.flac",
+            251,
+            "962a1be5636d145302e34b50d0c459cb126ad2a3c97d807096b3538b00b6b5ee",
+        ),
+        Files(
+            "LibriSpeech/test-other/*/*/*.flac",
+            100,
+            "4910bb0320636e9356d18cde5af60de1b7dabf1e33a876be527fdd3f8a3a7088",
+        ),
+    ),
 )
 
 
@@ -38,23 +54,25 @@ class LibriSpeech(Utterances):
         DataError: a folder is missing or empty, or a file is damaged, not 16 kHz mono, or shorter than a window.
     """
 
+    source = SOURCE
+
     def __init__(
         self, folder: Path | None, split: str, device: torch.device | str = "cpu", *, frames: int = 20
     ) -> None:
         name = SETS[split]
         if folder is None:
-            raise DataError(_HELP)
+            raise DataError(SOURCE.help)
         folder = Path(folder)
         root = next((root for root in (folder / name, folder / "LibriSpeech" / name) if root.is_dir()), None)
         if root is None:
-            raise DataError(f"{folder / name} is missing. {_HELP}")
+            raise DataError(f"{folder / name} is missing. {SOURCE.help}")
         numbers = sorted(int(path.name) for path in root.iterdir() if path.is_dir() and path.name.isdigit())
         recordings = []
         for speaker in of_split([str(number) for number in numbers], split):
             paths = sorted((root / speaker).glob("*/*.flac"))
             if not paths:
-                raise DataError(f"{root / speaker} holds no <chapter>/*.flac. {_HELP}")
+                raise DataError(f"{root / speaker} holds no <chapter>/*.flac. {SOURCE.help}")
             recordings += [Recording(path, speaker) for path in paths]
         if not recordings:
-            raise DataError(f"{root} holds no speakers for {split}. {_HELP}")
+            raise DataError(f"{root} holds no speakers for {split}. {SOURCE.help}")
         super().__init__(recordings, device, frames, name=f"LibriSpeech {split}")

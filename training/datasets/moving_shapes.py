@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from training.datasets.source import Source
 from training.datasets.uniform import uniform
 
 SIDE = 64
@@ -25,6 +26,13 @@ STATICS = len(SHAPES) * len(SIZES) * len(COLOURS)
 DYNAMICS = len(MOTIONS) * len(DIRECTIONS)
 SPLITS = {"train": (56, 0), "validation": (3, 1), "test": (6, 2)}
 """How often a split has each of the 30 × 12 combinations (20,160, 1,080 and 2,160 clips), and its seed."""
+
+SOURCE = Source(
+    title="Moving shapes",
+    needs="no files",
+    origin="nowhere: clips are drawn when they are asked for",
+    licence="this project's",
+)
 
 _RGB = ((1.0, 1.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 0.0))
 _RADII = (4.5, 8.0)
@@ -61,6 +69,7 @@ class MovingShapes:
         frames: T.
     """
 
+    source = SOURCE
     fps = 8.0
     frame_shape: tuple[int, ...] = (3, SIDE, SIDE)
 

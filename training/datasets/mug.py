@@ -19,7 +19,8 @@ from PIL import Image
 from torch import Tensor
 
 from training.datasets.errors import DataError
-from training.datasets.human_actions import Takes
+from training.datasets.source import Files, Source
+from training.datasets.takes import Takes
 
 SIDE = 64
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -28,10 +29,14 @@ SPLITS = {"test": (0.0, 0.2), "validation": (0.2, 0.28), "train": (0.28, 1.0)}
 FACE = (0.25, 0.25, 0.75, 0.75)
 """Left, top, right and bottom of the face, as fractions of the frame: the middle half of 896×896."""
 
-_HELP = (
-    "MUG is licensed: ask for it at https://mug.ee.auth.gr/fed/ and unpack it as "
-    "<data>/<subject>/[session<n>/]<expression>/take<nnn>/*.jpg (the archive calls <data> subjects3), subjects being "
-    "numbers; point --data at that folder."
+SOURCE = Source(
+    title="MUG",
+    needs="<data>/<subject>/[session<n>/]<expression>/take<nnn>/*.jpg, subjects being numbers (<data> is subjects3 of "
+    "the archive)",
+    origin="https://mug.ee.auth.gr/fed/, who give it on request",
+    licence="for research, by agreement with its makers",
+    folder="mug",
+    files=(Files("**/take[0-9][0-9][0-9]"),),
 )
 
 
@@ -57,6 +62,7 @@ class MUG:
         DataError: there are no takes, or none long enough; a frame is missing or cannot be read.
     """
 
+    source = SOURCE
     fps = 9.5
     frame_shape: tuple[int, ...] = (3, SIDE, SIDE)
 
@@ -70,7 +76,7 @@ class MUG:
         face: tuple[float, float, float, float] = FACE,
     ) -> None:
         if folder is None or not Path(folder).is_dir():
-            raise DataError(f"{folder} is not a folder. {_HELP}" if folder else _HELP)
+            raise DataError(f"{folder} is not a folder. {SOURCE.help}" if folder else SOURCE.help)
         root = Path(folder) / "subjects3"
         root = root if root.is_dir() else Path(folder)
         names = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name.isdigit())
@@ -80,7 +86,7 @@ class MUG:
             for subject, take in _chosen(root, names, EXPRESSIONS[expression], split)
         ]
         if not takes:
-            raise DataError(f"{folder} holds no takes for {split}. {_HELP}")
+            raise DataError(f"{folder} holds no takes for {split}. {SOURCE.help}")
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes without the interpreter's lock
             recordings = [
                 torch.from_numpy(np.stack(list(pool.map(lambda path: _face(root, path, face), _frames(root, take)))))

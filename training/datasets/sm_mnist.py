@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from training.datasets.errors import DataError
+from training.datasets.source import Files, Source
 from training.datasets.uniform import integers
 
 SIDE = 64
@@ -29,10 +30,19 @@ SPLITS = {"train": ("train", 0), "validation": ("train", 1), "test": ("t10k", 2)
 """The file's prefix and the seed of each split's trajectories."""
 
 _IMAGES, _LABELS = 2051, 2049
-_HELP = (
-    "SM-MNIST needs MNIST's four files, {train,t10k}-{images-idx3,labels-idx1}-ubyte, with or without .gz: from LeCun, "
-    "Cortes & Burges (http://yann.lecun.com/exdb/mnist/) or a mirror (https://ossci-datasets.s3.amazonaws.com/mnist/); "
-    "point --data at their folder."
+SOURCE = Source(
+    title="SM-MNIST",
+    needs="MNIST as <data>/{train,t10k}-{images-idx3,labels-idx1}-ubyte, with or without .gz",
+    origin="LeCun, Cortes & Burges (http://yann.lecun.com/exdb/mnist/) or a mirror "
+    "(https://ossci-datasets.s3.amazonaws.com/mnist/)",
+    licence="CC BY-SA 3.0, as the documentation of Keras says",
+    folder="mnist",
+    files=(  # md5 of the raw files, as many repositories print them
+        Files("train-images-idx3-ubyte", 1, "6bbc9ace898e44ae57da46a324031adb"),
+        Files("train-labels-idx1-ubyte", 1, "a25bea736e30d166cdddb491f175f624"),
+        Files("t10k-images-idx3-ubyte", 1, "2646ac647ad5339dbf082846283269ea"),
+        Files("t10k-labels-idx1-ubyte", 1, "27ae3e4e09519cfbb04c329615203637"),
+    ),
 )
 
 
@@ -53,20 +63,23 @@ class SMMNIST:
         DataError: a file is missing, damaged, or not what its name says.
     """
 
+    source = SOURCE
     fps = 10.0
     frame_shape: tuple[int, ...] = (1, SIDE, SIDE)
 
     def __init__(self, folder: Path | None, split: str, device: torch.device | str = "cpu", *, frames: int = 8) -> None:
         prefix, self.seed = SPLITS[split]
         if folder is None:
-            raise DataError(_HELP)
+            raise DataError(SOURCE.help)
         images = _idx(Path(folder), f"{prefix}-images-idx3-ubyte", _IMAGES, (DIGIT, DIGIT))
         labels = _idx(Path(folder), f"{prefix}-labels-idx1-ubyte", _LABELS, ())
         if len(images) != len(labels):
-            raise DataError(f"{folder} holds {len(images)} {prefix} images and {len(labels)} labels. {_HELP}")
+            raise DataError(f"{folder} holds {len(images)} {prefix} images and {len(labels)} labels. {SOURCE.help}")
         if prefix == "train":
             if len(images) <= HELD_OUT:
-                raise DataError(f"{folder} holds {len(images)} training digits; {HELD_OUT} are for validation. {_HELP}")
+                raise DataError(
+                    f"{folder} holds {len(images)} training digits; {HELD_OUT} are for validation. {SOURCE.help}"
+                )
             chosen = slice(-HELD_OUT) if split == "train" else slice(-HELD_OUT, None)
             images, labels = images[chosen], labels[chosen]
         self.device = torch.device(device)
@@ -118,18 +131,22 @@ def _idx(folder: Path, name: str, magic: int, shape: tuple[int, ...]) -> Tensor:
     """The bytes of one idx file: items, then this shape."""
     path = next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
     if path is None:
-        raise DataError(f"{folder / name} is missing, and so is {name}.gz. {_HELP}")
+        raise DataError(f"{folder / name} is missing, and so is {name}.gz. {SOURCE.help}")
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}. Fetch it again. {_HELP}") from error
+        raise DataError(f"{path} cannot be read: {error}. Fetch it again. {SOURCE.help}") from error
     header = 4 * (2 + len(shape))
     if len(data) < header or struct.unpack_from(">i", data)[0] != magic:
-        raise DataError(f"{path} is not an idx file of the kind its name says (magic {magic}). Fetch it again. {_HELP}")
+        raise DataError(
+            f"{path} is not an idx file of the kind its name says (magic {magic}). Fetch it again. {SOURCE.help}"
+        )
     count, *found = struct.unpack_from(f">{1 + len(shape)}i", data, 4)
     if tuple(found) != shape:
-        raise DataError(f"{path} holds items of shape {tuple(found)}, not {shape}. {_HELP}")
+        raise DataError(f"{path} holds items of shape {tuple(found)}, not {shape}. {SOURCE.help}")
     expected = header + count * int(np.prod(shape, dtype=int))
     if len(data) != expected:
-        raise DataError(f"{path} holds {len(data)} bytes, not the {expected} of its header. Fetch it again. {_HELP}")
+        raise DataError(
+            f"{path} holds {len(data)} bytes, not the {expected} of its header. Fetch it again. {SOURCE.help}"
+        )
     return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(-1, *shape).copy())

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from training.datasets.errors import DataError
+from training.datasets.source import Files, Source
 
 CELL = 64
 SHEET_COLUMNS = 13
@@ -35,12 +36,20 @@ _OFFSETS = {
     "slash": (0, 1, 2, 3, 4, 5, 4, 0),
 }
 
-
-_HELP = (
-    "Sprites needs the layers of github.com/YingzhenLi/Sprites as "
-    "<data>/{body,bottomwear,topwear,hair,shoes}/<variant>.png; point --data at that folder."
+SOURCE = Source(
+    title="Sprites",
+    needs="the layers as <data>/{body,bottomwear,topwear,hair,shoes}/<variant>.png",
+    origin="github.com/YingzhenLi/Sprites",
+    licence="CC-BY-SA 3.0 and GPL 3.0, by the Liberated Pixel Cup's artists",
+    folder="sprites",
+    files=(
+        Files("body/[0-5].png", 6, "e5bca7b1c4a8d347c3b2edd58d01428ef1d68416ecb99298704f00c88c6bae00"),
+        Files("bottomwear/[0-5].png", 6, "64e34a062d4f8deffde187e8ec3949a1896324361c6efe1480ed25f9b7adfb45"),
+        Files("topwear/[0-5].png", 6, "5c10f216a5f2a4a9f5c0815a8a77680193011dc769501949deb22088e3973692"),
+        Files("hair/[0-5].png", 6, "9c96ec0aad845b948898fdecfbb145fc87bfcaf08fa6df10e0496078dc471a03"),
+        Files("shoes/1.png", 1, "d56a561616a20a12030d2d40a52eeec63e6d048871bf3b6994221869362151f1"),
+    ),
 )
-
 Labels = dict[str, Int[Tensor, " B"]]
 """Which action each clip shows, 0 to 8, and which variant of each attribute, 0 to 5."""
 
@@ -61,12 +70,13 @@ class Sprites:
         DataError: a sheet is missing or has another size, or other clips than of 8 frames are asked for.
     """
 
+    source = SOURCE
     fps = 8.0
     frame_shape: tuple[int, ...] = (3, CELL, CELL)
 
     def __init__(self, folder: Path | None, split: str, device: torch.device | str = "cpu", *, frames: int = 8) -> None:
         if folder is None:
-            raise DataError(_HELP)
+            raise DataError(SOURCE.help)
         if frames != len(_OFFSETS["walk"]):
             raise DataError(f"Sprites have 8 frames, not {frames}; set frames = 8 in the preset's [model]")
         self.frames = frames
@@ -121,7 +131,7 @@ class Sprites:
 def _cells(path: Path) -> Tensor:
     """Cells of one sheet in the order of the actions: action, frame, RGBA, height, width."""
     if not path.is_file():
-        raise DataError(f"{path} is missing. {_HELP}")
+        raise DataError(f"{path} is missing. {SOURCE.help}")
     with Image.open(path) as image:
         sheet = torch.from_numpy(np.array(image.convert("RGBA")))
     rows = sheet.shape[0] // CELL

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from training.datasets.errors import DataError
+from training.datasets.source import Files, Source
 from training.datasets.utterances import Recording, Utterances, of_split
 
 CORE_TEST = (
@@ -21,9 +22,13 @@ CORE_TEST = (
 SENTENCES = 8
 """Each speaker's own: five SX and three SI. The two SA, which everyone reads, are left out."""
 
-_HELP = (
-    "TIMIT is licensed (LDC93S1, catalog.ldc.upenn.edu); point --data at the folder that holds TRAIN and TEST, each "
-    "with DR1 … DR8/<speaker>/<sentence>.WAV, in capitals or not, as SPHERE or as RIFF files."
+SOURCE = Source(
+    title="TIMIT",
+    needs="<data>/{TRAIN,TEST}/DR<1-8>/<speaker>/<sentence>.WAV, in capitals or not, as SPHERE or as RIFF files",
+    origin="the Linguistic Data Consortium (LDC93S1, catalog.ldc.upenn.edu)",
+    licence="bought from the Linguistic Data Consortium",
+    folder="timit",
+    files=(Files("*/[Dd][Rr][1-8]/*", 630),),
 )
 
 
@@ -41,15 +46,17 @@ class TIMIT(Utterances):
         DataError: a folder, a speaker or a sentence is missing, or a file is damaged or not 16 kHz mono.
     """
 
+    source = SOURCE
+
     def __init__(
         self, folder: Path | None, split: str, device: torch.device | str = "cpu", *, frames: int = 20
     ) -> None:
         part = {"train": "TRAIN", "validation": "TRAIN", "test": "TEST"}[split]
         if folder is None:
-            raise DataError(_HELP)
+            raise DataError(SOURCE.help)
         root = next((path for path in _folders(Path(folder)) if path.name.upper() == part), None)
         if root is None:
-            raise DataError(f"{Path(folder) / part} is missing. {_HELP}")
+            raise DataError(f"{Path(folder) / part} is missing. {SOURCE.help}")
         speakers = {
             path.name.upper(): path
             for region in _folders(root)
@@ -59,10 +66,10 @@ class TIMIT(Utterances):
         chosen = CORE_TEST if split == "test" else sorted(speakers)
         missing = [name for name in chosen if name not in speakers]
         if missing:
-            raise DataError(f"{root} lacks the speakers {', '.join(missing)} of the core test set. {_HELP}")
+            raise DataError(f"{root} lacks the speakers {', '.join(missing)} of the core test set. {SOURCE.help}")
         recordings = [Recording(path, name) for name in of_split(chosen, split) for path in _sentences(speakers[name])]
         if not recordings:
-            raise DataError(f"{root} holds no speakers for {split}. {_HELP}")
+            raise DataError(f"{root} holds no speakers for {split}. {SOURCE.help}")
         super().__init__(recordings, device, frames, name=f"TIMIT {split}")
 
 
@@ -76,7 +83,7 @@ def _sentences(speaker: Path) -> list[Path]:
     if len(found) != SENTENCES:
         raise DataError(
             f"{speaker} holds {len(found)} of the {SENTENCES} SX and SI sentences of a speaker. Copy the folder again. "
-            f"{_HELP}"
+            f"{SOURCE.help}"
         )
     return [found[name] for name in sorted(found)]
 

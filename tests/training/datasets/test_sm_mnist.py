@@ -160,7 +160,7 @@ def test_an_index_is_one_clip_in_any_batch_and_for_any_number_of_frames(drawn_mn
 
 def test_missing_and_damaged_files_are_named(drawn_mnist: Path, tmp_path: Path) -> None:
     images, labels = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
-    with pytest.raises(DataError, match=r"point --data at their folder"):
+    with pytest.raises(DataError, match=r"point --data at"):
         SMMNIST(None, "test")
     with pytest.raises(DataError, match=rf"{images} is missing, and so is {images}\.gz.*LeCun"):
         SMMNIST(tmp_path, "test")
