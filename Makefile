@@ -21,9 +21,8 @@ format: $(VENV)/dev.done ## Write what check asks for, as far as it can be writt
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-train: $(VENV)/dev.done ## Train: make train PRESET=sprites DATA=../shared/data/sprites
-	$(BIN)/python -m training.train --preset $(or $(PRESET),sprites) --data $(or $(DATA),../shared/data/sprites) \
-		--out runs/$(or $(PRESET),sprites)
+train: $(VENV)/dev.done ## Train on moving shapes, or: make train PRESET=sprites DATA=../shared/data/sprites
+	$(BIN)/python -m training.train $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--data $(DATA))
 
 bench: $(VENV)/dev.done ## Measure what this machine can: benchmarks/README.md says what
 	$(BIN)/python -m benchmarks
