@@ -1,6 +1,6 @@
 """Clips, and the frames that they are made from.
 
-Shapes: T frames of H×W pixels in C channels (1: luma, 3: RGB).
+Shapes: T frames of H×W pixels in C channels (1: luma, 3: RGB); N samples of sound.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from PIL import Image
 
 MIN_FPS, MAX_FPS = 0.1, 240.0
 """Frames per second that every output format can say."""
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 4_000, 192_000
+"""Samples per second that are read and written."""
+MAX_CHANNELS = 8
+"""Channels of sound that are read."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,19 @@ class VideoClip:
 
     frames: NDArray[np.uint8]
     fps: float
+
+
+@dataclass(frozen=True)
+class AudioClip:
+    """Sound in one channel: what decoding returns.
+
+    Attributes:
+        samples: (N,), float32, from -1 to 1.
+        sample_rate: samples per second.
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate: int
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from numpy.typing import NDArray
 
 from rwae_core.media.animations import animation_frames
-from rwae_core.media.clip import VideoClip
-from rwae_core.media.containers import container_frames
+from rwae_core.media.clip import AudioClip, VideoClip
 from rwae_core.media.errors import MediaError, MediaModalityError, UndecodableMediaError
+from rwae_core.media.films import film_frames
 from rwae_core.media.fit import Fit, fit_frame
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.sniff import sniff
+from rwae_core.media.sounds import sound_samples
 from rwae_core.media.timing import even
 
 
@@ -40,11 +44,11 @@ def decode_video(data: bytes, *, size: int, channels: int, fit: Fit, limits: Med
     frames: list[NDArray[np.uint8]] = []
     starts: list[float] = []
     duration = 0.0
-    try:
+    with _whatever_is_raised(best="H.264 in MP4"):
         limits.check_bytes(len(data))
         kind = sniff(data)
         if kind in ("mp4", "webm"):
-            timed_frames = container_frames(data, kind, limits)
+            timed_frames = film_frames(data, kind, limits)
         elif kind in ("gif", "webp", "apng"):
             timed_frames = animation_frames(data, kind, limits)
         else:
@@ -54,11 +58,47 @@ def decode_video(data: bytes, *, size: int, channels: int, fit: Fit, limits: Med
             frames.append(fit_frame(frame.image, size, channels, fit))
             starts.append(frame.start)
             duration = frame.duration
-    except (MediaError, MemoryError):
-        raise
-    except Exception as error:  # hostile bytes make decoders raise anything
-        raise UndecodableMediaError("The file is damaged: export the clip again, best as H.264 in MP4.") from error
     if not frames:
         raise UndecodableMediaError("The file holds no frame: export the clip again, best as H.264 in MP4.")
     order, fps = even(starts, duration)
     return VideoClip(np.stack([frames[index] for index in order]), fps)
+
+
+def decode_audio(data: bytes, *, sample_rate: int, limits: MediaLimits) -> AudioClip:
+    """Decodes sound: mixed to the mean of its channels, resampled, and clipped to -1 and 1.
+
+    Of a file with pictures and sound it takes the sound. Memory holds one frame of the file's rate and channels at a
+    time.
+
+    Args:
+        data: the file's bytes, which alone decide its kind.
+        sample_rate: samples per second of the returned clip.
+        limits: bounds, of which `timeout_s` and `memory_mb` are for `MediaPool` to hold.
+
+    Returns:
+        round(n × sample_rate / rate) samples for the n of the file, the first at the same moment as the file's.
+
+    Raises:
+        UnsupportedMediaError: not a clip of a kind on the list.
+        UndecodableMediaError: empty, cut off, damaged, without a sample, or with samples that are no finite numbers.
+        MediaTooLargeError: more bytes, channels or seconds than allowed.
+        MediaModalityError: pictures alone.
+        MemoryError: the process may not have the memory that decoding needs.
+    """
+    with _whatever_is_raised(best="16-bit WAV"):
+        limits.check_bytes(len(data))
+        kind = sniff(data)
+        if kind not in ("mp4", "webm", "wav", "flac", "ogg", "mp3"):
+            raise MediaModalityError("The file holds pictures and no sound: send an audio clip.")
+        return AudioClip(sound_samples(data, kind, sample_rate, limits).clip(-1, 1), sample_rate)
+
+
+@contextmanager
+def _whatever_is_raised(best: str) -> Iterator[None]:
+    """Blames the file for it, and says what is best sent instead: hostile bytes make decoders raise anything."""
+    try:
+        yield
+    except (MediaError, MemoryError):
+        raise
+    except Exception as error:
+        raise UndecodableMediaError(f"The file is damaged: export the clip again, best as {best}.") from error

@@ -14,15 +14,15 @@ class UnsupportedMediaError(MediaError):
 
 
 class UndecodableMediaError(MediaError):
-    """The kind is on the list, yet the bytes cannot be decoded: empty, truncated, damaged, no frame."""
+    """The kind is on the list, yet the bytes cannot be decoded: empty, cut off, damaged, no frame, no sample."""
 
 
 class MediaTooLargeError(MediaError):
-    """More bytes, pixels, frames or memory than allowed."""
+    """More bytes, pixels, frames, channels, seconds or memory than allowed."""
 
 
 class MediaModalityError(MediaError):
-    """Sound where pictures are wanted."""
+    """Sound alone where pictures are wanted, or pictures alone where sound is."""
 
 
 class MediaTimeoutError(MediaError):

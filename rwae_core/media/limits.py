@@ -15,6 +15,7 @@ class MediaLimits:
         max_bytes: of the file as sent.
         max_frames: of the clip, as stored and as returned.
         max_pixels: of one frame, before it is fitted.
+        max_seconds: of sound.
         timeout_s: seconds, of the clock and of the processor, that decoding may take.
         memory_mb: MiB that decoding may take beyond what an idle decoding process has.
     """
@@ -22,6 +23,7 @@ class MediaLimits:
     max_bytes: int = 32 * 2**20
     max_frames: int = 512
     max_pixels: int = 4_194_304
+    max_seconds: float = 60.0
     timeout_s: float = 20.0
     memory_mb: int = 1024
 
@@ -48,4 +50,12 @@ class MediaLimits:
             raise MediaTooLargeError(
                 f"The clip has more than the {self.max_frames} frames that are allowed: "
                 "send a shorter part of it, or one of fewer frames per second."
+            )
+
+    def check_seconds(self, seconds: float) -> None:
+        """Raises MediaTooLargeError for too much sound."""
+        if seconds > self.max_seconds:
+            raise MediaTooLargeError(
+                f"The clip has more than the {self.max_seconds:g} s of sound that are allowed: "
+                "send a shorter part of it."
             )

@@ -6,14 +6,19 @@ The walks jump from block to block, allocate nothing of the sizes they read, and
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rwae_core.media.errors import UndecodableMediaError
 from rwae_core.media.limits import MediaLimits
-from rwae_core.media.sniff import AnimationKind, ContainerKind, png_chunks
+from rwae_core.media.sniff import AnimationKind, ContainerKind, SoundKind, png_chunks
 
 BROWSER_DELAY_S = 0.1
 """What browsers take for a frame that gives no time of its own."""
+MAX_BLOCKS = 50_000
+"""Outermost boxes, chunks or pages: an hour of fragments or pages of a tenth of a second. Millions, which a file of
+megabytes may hold, would keep FFmpeg busy for as long as it may take."""
+WAV_LENGTH_UNKNOWN = 0x7FFF_0000
+"""From here on, sizes are what programs write that send a WAV before they know its length."""
 
 
 def animation_delays(data: bytes, kind: AnimationKind, limits: MediaLimits) -> list[float]:
@@ -36,14 +41,19 @@ def animation_delays(data: bytes, kind: AnimationKind, limits: MediaLimits) -> l
     return delays
 
 
-def check_whole(data: bytes, kind: ContainerKind) -> None:
-    """Raises UndecodableMediaError if an MP4's or WebM's outermost boxes reach beyond the file."""
+def check_whole(data: bytes, kind: ContainerKind | SoundKind) -> None:
+    """Raises UndecodableMediaError if a file's outermost boxes, chunks or pages reach beyond it, or are too many.
+
+    FLAC has none of them, and tells that it is cut off while it is decoded.
+    """
     try:
-        end = _mp4_end(data) if kind == "mp4" else _webm_end(data)
+        for count, end in enumerate(_ENDS[kind](data)):
+            if end > len(data):
+                raise _cut_off()
+            if count > MAX_BLOCKS:
+                raise UndecodableMediaError("The file is in too many pieces: export the clip again.")
     except (IndexError, struct.error) as error:
         raise _cut_off() from error
-    if end > len(data):
-        raise _cut_off()
 
 
 def _cut_off() -> UndecodableMediaError:
@@ -121,28 +131,28 @@ def _apng_frames(data: bytes, limits: MediaLimits) -> Iterator[float]:
         raise UndecodableMediaError("The APNG does not hold the frames that it announces: export the clip again.")
 
 
-def _mp4_end(data: bytes) -> int:
+def _mp4_ends(data: bytes) -> Iterator[int]:
     position = 0
     while position + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, position)
         if size == 1:
             (size,) = struct.unpack_from(">Q", data, position + 8)
         if kind not in {b"ftyp", b"moov", b"moof", b"mdat"} and position + size > len(data):
-            break  # what some programs append is no box
+            return  # what some programs append is no box
         if size < 8:  # 0: up to the file's end
-            break
+            return
         position += size
-    return position
+        yield position
 
 
-def _webm_end(data: bytes) -> int:
+def _webm_ends(data: bytes) -> Iterator[int]:
     position = 4
     size, position = _ebml_size(data, position)
     position += size or 0
-    if data[position : position + 4] != b"\x18\x53\x80\x67":
-        return position
-    size, position = _ebml_size(data, position + 4)
-    return position + (size or 0)  # a recording sent live does not know its size
+    yield position
+    if data[position : position + 4] == b"\x18\x53\x80\x67":
+        size, position = _ebml_size(data, position + 4)
+        yield position + (size or 0)  # a recording sent live does not know its size
 
 
 def _ebml_size(data: bytes, position: int) -> tuple[int | None, int]:
@@ -151,3 +161,44 @@ def _ebml_size(data: bytes, position: int) -> tuple[int | None, int]:
         raise UndecodableMediaError("The WebM is damaged: export the clip again.")
     value = int.from_bytes(data[position : position + length], "big") & (1 << 7 * length) - 1
     return None if value == (1 << 7 * length) - 1 else value, position + length
+
+
+def _wav_ends(data: bytes) -> Iterator[int]:
+    position, kind = 12, b""
+    while kind != b"data" and position + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, position)
+        if kind == b"data" and size >= WAV_LENGTH_UNKNOWN:
+            return
+        position += 8 + (size if kind == b"data" else size + size % 2)
+        yield position
+
+
+def _ogg_ends(data: bytes) -> Iterator[int]:
+    position = 0
+    while data.startswith(b"OggS", position):  # what follows the last page is none
+        lengths = position + 27
+        position = lengths + data[lengths - 1]
+        position += sum(data[lengths:position])
+        yield position
+
+
+def _mp3_ends(data: bytes) -> Iterator[int]:
+    """The tag's end, and the sound's as Xing's or LAME's header in the first frame tells it, which most files have."""
+    first = 0
+    if data.startswith(b"ID3"):
+        first = 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9])  # of seven bits each
+    yield first
+    header = max(data.find(name, first, first + 48) for name in (b"Xing", b"Info"))  # nearer or farther by channels
+    if header >= 0:
+        flags, *fields = struct.unpack_from(">3I", data, header + 4)
+        yield first + (fields[flags & 1] if flags & 2 else 0)  # the number of bytes follows that of frames
+
+
+_ENDS: dict[ContainerKind | SoundKind, Callable[[bytes], Iterator[int]]] = {
+    "mp4": _mp4_ends,
+    "webm": _webm_ends,
+    "wav": _wav_ends,
+    "ogg": _ogg_ends,
+    "mp3": _mp3_ends,
+    "flac": lambda data: iter(()),
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -11,17 +12,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from rwae_core.media.clip import MAX_FPS, MIN_FPS, VideoClip
+from rwae_core.media.clip import MAX_FPS, MIN_FPS, AudioClip, VideoClip
 from rwae_core.media.errors import MediaError, MediaTimeoutError, MediaTooLargeError, UndecodableMediaError
 from rwae_core.media.fit import Fit
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.wire import OUT_OF_MEMORY, READY, receive, send
+
+Clip = TypeVar("Clip", VideoClip, AudioClip)
 
 STARTUP_S = 60.0
 KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG")
@@ -77,11 +81,52 @@ class MediaPool:
                 MediaTooLargeError if it needs too much memory, UndecodableMediaError if it makes the worker crash.
             RuntimeError: the pool is closed or cannot start a worker.
         """
+
+        def read(header: dict[str, Any], body: bytearray) -> VideoClip:
+            clip = VideoClip(np.frombuffer(body, np.uint8).reshape(-1, size, size, channels), header["fps"])
+            if not MIN_FPS <= clip.fps <= MAX_FPS or not len(clip.frames):
+                raise ValueError("the answer holds no clip")
+            return clip
+
+        request = {"modality": "video", "size": size, "channels": channels, "fit": fit}
+        return self._decode(data, request, self.limits.max_frames * size * size * channels, read, timeout)
+
+    def decode_audio(self, data: bytes, *, sample_rate: int, timeout: float | None = None) -> AudioClip:
+        """Decodes sound as `rwae_core.media.decode.decode_audio` does, in a worker; blocks until it is done.
+
+        Args:
+            data: the file's bytes.
+            sample_rate: samples per second of the returned clip.
+            timeout: as for `decode_video`.
+
+        Raises:
+            MediaError: what is wrong with the file, as `decode_audio` says; else as for `decode_video`.
+            RuntimeError: the pool is closed or cannot start a worker.
+        """
+
+        def read(header: dict[str, Any], body: bytearray) -> AudioClip:
+            samples = np.frombuffer(body, np.float32)
+            if not len(samples) or not (np.abs(samples) <= 1).all():
+                raise ValueError("the answer holds no clip")
+            return AudioClip(samples, sample_rate)
+
+        max_samples = math.ceil(self.limits.max_seconds * sample_rate)
+        request = {"modality": "audio", "sample_rate": sample_rate}
+        return self._decode(data, request, max_samples * np.dtype(np.float32).itemsize, read, timeout)
+
+    def _decode(
+        self,
+        data: bytes,
+        request: dict[str, Any],
+        max_body: int,
+        read: Callable[[dict[str, Any], bytearray], Clip],
+        timeout: float | None,
+    ) -> Clip:
         self.limits.check_bytes(len(data))
         deadline = None if timeout is None else time.monotonic() + timeout
         worker = self._take(deadline)
         try:
-            return worker.decode_video(data, size, channels, fit, deadline)
+            return worker.decode(data, request, max_body, read, deadline)
         except MediaError:
             if self._closed:  # then it was killed for that
                 raise RuntimeError("The pool is closed.") from None
@@ -188,8 +233,23 @@ class _Worker:
             self.close()
             raise RuntimeError("A decoding process does not start; its standard error says why.")
 
-    def decode_video(self, data: bytes, size: int, channels: int, fit: Fit, deadline: float | None) -> VideoClip:
-        """Has the process decode; unless it answers as it should, it does not survive."""
+    def decode(
+        self,
+        data: bytes,
+        request: dict[str, Any],
+        max_body: int,
+        read: Callable[[dict[str, Any], bytearray], Clip],
+        deadline: float | None,
+    ) -> Clip:
+        """Has the process decode; unless it answers as it should, it does not survive.
+
+        Args:
+            data: the file's bytes.
+            request: what the process is told beside them.
+            max_body: bytes of the largest answer.
+            read: makes the clip from the header and the body of an answer, or raises ValueError, KeyError or TypeError.
+            deadline: of `time.monotonic`.
+        """
         if not self.alive:
             self._channel.close()
             self.start()
@@ -197,12 +257,9 @@ class _Worker:
         stop = time.monotonic() + self._limits.timeout_s
         stop = stop if deadline is None else min(stop, deadline)
         try:
-            send(self._channel, {"size": size, "channels": channels, "fit": fit}, data, stop)
-            reply, body = receive(self._channel, self._limits.max_frames * size * size * channels, stop)
-            error = MEDIA_ERRORS[reply["error"]](reply["message"]) if "error" in reply else None
-            clip = VideoClip(np.frombuffer(body, np.uint8).reshape(-1, size, size, channels), reply.get("fps", MIN_FPS))
-            if not MIN_FPS <= clip.fps <= MAX_FPS or (error is None and not len(clip.frames)):
-                raise ValueError("the answer holds no clip")
+            send(self._channel, request, data, stop)
+            header, body = receive(self._channel, max_body, stop)
+            answer = MEDIA_ERRORS[header["error"]](header["message"]) if "error" in header else read(header, body)
         except TimeoutError as late:
             self.close()
             raise MediaTimeoutError("The file takes too long to decode: send a shorter or smaller clip.") from late
@@ -211,9 +268,9 @@ class _Worker:
         except BaseException:
             self.close()
             raise
-        if error is not None:
-            raise error
-        return clip
+        if isinstance(answer, MediaError):
+            raise answer
+        return answer
 
     def _buried(self) -> MediaError:
         """Ends the process and tells what it died of, or was about to."""
@@ -222,8 +279,8 @@ class _Worker:
         self.close()
         if self._process.returncode == OUT_OF_MEMORY:
             return MediaTooLargeError(
-                "The file needs more memory to decode than is allowed: scale the clip down or send a shorter one."
+                "The file needs more memory to decode than is allowed: send a shorter or smaller clip."
             )
         if self._process.returncode == -signal.SIGXCPU:
             return MediaTimeoutError("The file takes too long to decode: send a shorter or smaller clip.")
-        return UndecodableMediaError("The file makes the decoder fail: export the clip again, best as H.264 in MP4.")
+        return UndecodableMediaError("The file makes the decoder fail: export the clip again, best as MP4 or WAV.")

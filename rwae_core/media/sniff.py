@@ -14,6 +14,7 @@ AnimationKind = Literal["gif", "webp", "apng"]
 SoundKind = Literal["wav", "flac", "ogg", "mp3"]
 Kind = ContainerKind | AnimationKind | SoundKind
 
+SUPPORTED = "MP4, MOV, WebM, GIF, animated WebP or APNG for video, WAV, FLAC, OGG, MP3, MP4 or WebM for audio"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MP4_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 _STILL_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -30,18 +31,13 @@ def sniff(data: bytes) -> Kind:
         raise UndecodableMediaError("The file is empty: send a clip.")
     kind = next((kind for kind, holds in _SIGNS.items() if holds(data)), None)
     if kind is None and not data.startswith(b"\xff\xd8\xff"):  # JPEG
-        raise UnsupportedMediaError(
-            "The file is of no supported kind: send MP4, MOV, WebM, GIF, animated WebP or APNG for video, "
-            "WAV, FLAC, OGG or MP3 for audio."
-        )
+        raise UnsupportedMediaError(f"The file is of no supported kind: send {SUPPORTED}.")
     try:
         moves = kind is not None and _MOVES.get(kind, _always)(data)
     except (IndexError, struct.error) as error:
         raise UndecodableMediaError("The file is cut off: send the whole of it.") from error
     if kind is None or not moves:
-        raise UnsupportedMediaError(
-            "The file is a still image: send a clip, as MP4, MOV, WebM, GIF, animated WebP or APNG."
-        )
+        raise UnsupportedMediaError(f"The file is a still image: send a clip, {SUPPORTED}.")
     return kind
 
 

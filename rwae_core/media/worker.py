@@ -15,12 +15,13 @@ import socket
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import av.audio.stream  # these four would else be imported when a file first needs them: too late
 import av.subtitles.stream  # noqa: F401
 from PIL import Image, ImageColor, ImagePalette  # noqa: F401
 
-from rwae_core.media.decode import decode_video
+from rwae_core.media.decode import decode_audio, decode_video
 from rwae_core.media.errors import MediaError
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.wire import OUT_OF_MEMORY, READY, receive, send
@@ -48,11 +49,18 @@ def serve(channel: socket.socket, limits: MediaLimits) -> None:
     request, data = receive(channel, limits.max_bytes, deadline=None)
     allow_processor_time(limits.timeout_s)
     try:
-        clip = decode_video(bytes(data), limits=limits, **request)
+        header, body = decode(bytes(data), limits, **request)
     except MediaError as error:
-        send(channel, {"error": type(error).__name__, "message": str(error)}, b"", deadline=None)
-    else:
-        send(channel, {"fps": clip.fps}, clip.frames.data.cast("B"), deadline=None)
+        header, body = {"error": type(error).__name__, "message": str(error)}, memoryview(b"")
+    send(channel, header, body, deadline=None)
+
+
+def decode(data: bytes, limits: MediaLimits, *, modality: str, **request: Any) -> tuple[dict[str, Any], memoryview]:
+    """A clip as it goes over the wire: what its header says, and its frames or samples."""
+    if modality == "audio":
+        return {}, decode_audio(data, limits=limits, **request).samples.data.cast("B")
+    clip = decode_video(data, limits=limits, **request)
+    return {"fps": clip.fps}, clip.frames.data.cast("B")
 
 
 def confine(limits: MediaLimits) -> None:

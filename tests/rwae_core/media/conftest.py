@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from mediafiles import Decode
+from mediafiles import Decode, DecodeSound
 
-from rwae_core.media.clip import VideoClip
+from rwae_core.media.clip import AudioClip, VideoClip
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.pool import MediaPool
 
@@ -24,3 +24,13 @@ def decode(media_pool: MediaPool) -> Decode:
         return media_pool.decode_video(data, size=size, channels=channels, fit=fit, timeout=30)  # type: ignore[arg-type]
 
     return decode
+
+
+@pytest.fixture(scope="session")
+def decode_sound(media_pool: MediaPool) -> DecodeSound:
+    """Likewise, sound."""
+
+    def decode_sound(data: bytes, sample_rate: int = 16_000) -> AudioClip:
+        return media_pool.decode_audio(data, sample_rate=sample_rate, timeout=30)
+
+    return decode_sound

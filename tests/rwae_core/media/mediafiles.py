@@ -14,13 +14,16 @@ from typing import Any
 
 import av
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from rwae_core.media.clip import VideoClip
+from rwae_core.media.clip import AudioClip, VideoClip
 
 Frames = NDArray[np.uint8]
+Sound = NDArray[np.floating]
 Decode = Callable[..., VideoClip]
+DecodeSound = Callable[..., AudioClip]
 
 
 def moving(length: int = 8, height: int = 64, width: int = 64, seed: int = 0) -> Frames:
@@ -68,7 +71,7 @@ def film(
         stream.codec_context.time_base = tick
         if rotation:
             stream.set_display_rotation(rotation[0], hflip=rotation[1], vflip=rotation[2])
-        hum: Any = container.add_stream(sound, rate=48000) if sound else None
+        hum: Any = container.add_stream(sound, rate=48000, layout="mono") if sound else None
         for index, pixel in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(pixel, "rgba" if pixel.shape[-1] == 4 else "rgb24")
             picture.pts, picture.time_base = starts[index] if starts else index, tick
@@ -83,7 +86,7 @@ def sound_only(muxer: str, codec: str, rate: int = 48000) -> bytes:
     """Half a second of a tone."""
     file = io.BytesIO()
     with av.open(file, "w", format=muxer) as container:
-        _hum(container, container.add_stream(codec, rate=rate))
+        _hum(container, container.add_stream(codec, rate=rate, layout="mono"))
     return file.getvalue()
 
 
@@ -102,6 +105,43 @@ def _hum(container: Any, stream: Any) -> None:
     samples.sample_rate, samples.pts = rate, 0
     container.mux(stream.encode(samples))
     container.mux(stream.encode(None))
+
+
+def tone(rate: int, count: int, channels: int = 1, frequency: float = 440) -> Sound:
+    """(count, channels): a sine that is 0.4 high on the mean of the channels, each of another height."""
+    heights = 0.4 + 0.2 * (np.arange(channels) - (channels - 1) / 2) / channels
+    return np.sin(np.arange(count) * math.tau * frequency / rate)[:, None] * heights
+
+
+def by_libsndfile(samples: Sound, rate: int, form: str, subtype: str | None = None) -> bytes:
+    """A file of samples (N, channels) or (N,), written a second at a time, as libsndfile needs it for long Vorbis."""
+    file = io.BytesIO()
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
+    with soundfile.SoundFile(file, "w", rate, channels, subtype, format=form) as sound:
+        for start in range(0, max(len(samples), 1), rate):
+            sound.write(samples[start : start + rate])
+    return file.getvalue()
+
+
+def by_ffmpeg(
+    samples: Sound,
+    rate: int,
+    muxer: str,
+    codec: str,
+    *,
+    options: dict[str, str] | None = None,
+    muxer_options: dict[str, str] | None = None,
+) -> bytes:
+    """A file of samples (N, channels)."""
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[1]]
+    file = io.BytesIO()
+    with av.open(file, "w", format=muxer, options=muxer_options or {}) as container:
+        stream: Any = container.add_stream(codec, rate=rate, layout=layout, options=options or {})  # type: ignore[call-overload]
+        sound = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T, np.float32), "fltp", layout)
+        sound.sample_rate, sound.pts = rate, 0
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def animation(frames: Sequence[NDArray[np.uint8]] | Frames, kind: str, duration: Any = 100, **options: Any) -> bytes:
