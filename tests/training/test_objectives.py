@@ -219,6 +219,7 @@ def _smooth_pair(z_c: torch.Tensor, z_m: torch.Tensor) -> torch.Tensor:
         "cross_entropy",
         "jensen_shannon",
         "gradient_penalty",
+        "scaled_mmd",
         "action_kl",
         "dependence",
         "dependence_critic_loss",
@@ -235,7 +236,10 @@ def test_gradients_agree_with_finite_differences(term: str) -> None:
         "jensen_shannon": lambda: torch.autograd.gradcheck(
             lambda m, s: objectives.jensen_shannon(smooth, m[:, 0], s[:, 0]), (a, b)
         ),
-        # Of the critic's weights: the codes are held fixed.
+        # Of the critic's weights: both hold the codes fixed where they take the critic's gradient.
+        "scaled_mmd": lambda: torch.autograd.gradcheck(
+            lambda w: objectives.scaled_mmd(lambda z: torch.tanh(z @ w[0]).sum(1, keepdim=True), b[:, 0], b[:, 1]), (a,)
+        ),
         "gradient_penalty": lambda: torch.autograd.gradcheck(
             lambda w: objectives.gradient_penalty(
                 lambda z: torch.tanh(z @ w[0]).sum(1, keepdim=True), b[:, 0], b[:, 1], torch.full((3, 1), 0.4).double()
@@ -273,6 +277,15 @@ def test_kl_is_the_mean_of_the_log_ratio_of_densities() -> None:
     assert ((p.kl(q)[0] - ratio.mean(0)).abs() < 5 * error).all()
     torch.testing.assert_close(p.standard_kl(), p.kl(Gaussian(torch.zeros(1, 3), torch.ones(1, 3)).__class__(
         torch.zeros(1, 3, dtype=torch.float64), torch.ones(1, 3, dtype=torch.float64))))  # fmt: skip
+
+
+def test_kl_terms_are_zero_for_matched_and_positive_for_shifted_codes() -> None:
+    codes = Gaussian(draw(2, 3, 4), draw(2, 3, 4, seed=1).exp())
+    assert objectives.motion_kl(codes, codes).item() == pytest.approx(0, abs=1e-12)
+    assert objectives.motion_kl(Gaussian(codes.mean + 1, codes.std), codes).item() > 0.1
+    standard = Gaussian(torch.zeros(2, 3, dtype=torch.float64), torch.ones(2, 3, dtype=torch.float64))
+    assert objectives.content_kl(standard).item() == pytest.approx(0, abs=1e-12)
+    assert objectives.content_kl(Gaussian(standard.mean + 1, standard.std)).item() == pytest.approx(1.5)
 
 
 def test_dependence_of_a_trained_critic_is_near_the_mutual_information_of_two_gaussians() -> None:
