@@ -24,6 +24,7 @@ from rwae_core.config import ModelConfig
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from training import checkpoint, methods, preset
+from training.baselines.fhvae import FHVAE
 from training.datasets import Dataset
 from training.datasets.batch import random_batch
 from training.datasets.catalogue import open_dataset
@@ -124,8 +125,7 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
                 )
             progress.set_postfix({name: f"{means[name]:.4g}" for name in list(means)[:2]})
             log.write({"iteration": done, **means, **{f"weight_{name}": value for name, value in weights.items()}})
-        if done % WATCH_EVERY == 0 or last:
-            watched = watch(average.module, held_out)
+        if (done % WATCH_EVERY == 0 or last) and (watched := watch(average.module, held_out)):
             log.write({"iteration": done, **watched})
             progress.write(f"{done}: on held-out clips " + ", ".join(f"{k} {v:.3g}" for k, v in watched.items()))
         if done % CHECKPOINT_EVERY == 0 or last:
@@ -152,7 +152,7 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
 @torch.no_grad()
 def watch(model: nn.Module, held_out: Dataset) -> dict[str, float]:
     """Squared error a clip and, on datasets that can tell (Sprites), swap errors in %; always the same pairs."""
-    if not isinstance(model, RWAE):
+    if not isinstance(model, RWAE | FHVAE):  # MoCoGAN does not encode
         return {}
     was_training = model.training
     model.eval()
