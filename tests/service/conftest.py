@@ -17,7 +17,7 @@ from service.app import create_app
 from service.library import Library, load_library
 from service.settings import Settings
 
-for name in [name for name in os.environ if name.startswith("RWAE_")]:
+for name in [name for name in os.environ if name.startswith("RWAE_") and name != "RWAE_DATA"]:
     del os.environ[name]  # settings of whoever runs the tests
 
 
