@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.datasets.batch import Batch
+from training.preset import Objective
 
 
 class Algorithm(nn.Module, ABC):
@@ -45,6 +46,19 @@ class Algorithm(nn.Module, ABC):
     def start(self, batch: Batch) -> None:
         """Sets what a first batch should decide before the first update; by default nothing."""
         del batch
+
+
+def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """What a phase descends: the preset's terms with their weights, and all that it does not know as they are.
+
+    Terms that the preset knows and gives no weight are only logged.
+    """
+    counted = [
+        value * weights.get(name, 1)
+        for name, value in terms.items()
+        if name in weights or name not in Objective.model_fields
+    ]
+    return torch.stack(counted).sum()
 
 
 @contextmanager

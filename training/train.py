@@ -24,6 +24,7 @@ from rwae_core.config import ModelConfig
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from training import checkpoint, methods, preset
+from training.algorithm import weighted_sum
 from training.baselines.fhvae import FHVAE
 from training.datasets import Dataset
 from training.datasets.batch import random_batch
@@ -31,7 +32,7 @@ from training.datasets.catalogue import open_dataset
 from training.datasets.errors import DataError
 from training.datasets.sprites import Sprites
 from training.memory import keep_freed_memory
-from training.preset import Objective, Preset
+from training.preset import Preset
 
 LOG_EVERY, CHECKPOINT_EVERY, WATCH_EVERY = 50, 250, 500
 WATCHED_PAIRS = 200
@@ -41,7 +42,7 @@ class TrainingError(Exception):
     """Training cannot go on; the message says why and what to do."""
 
 
-def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
+def train(  # noqa: PLR0912  one loop, read from top to bottom
     chosen: Preset, training: Dataset, held_out: Dataset, out: Path, *, device: torch.device, seed: int
 ) -> None:
     """Trains until the preset's last iteration, from the run's checkpoint where there is one.
@@ -99,13 +100,7 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
                     parameter.requires_grad_(name in phase)
             batch = random_batch(training, schedule.batch, generator)
             terms = algorithm.terms(phase, batch, generator, iteration / schedule.iterations)
-            # Terms that the preset weighs with 0 are only logged; those that it does not know count as they are.
-            counted = [
-                value * weights.get(name, 1)
-                for name, value in terms.items()
-                if name in weights or name not in Objective.model_fields
-            ]
-            torch.stack(counted).sum().backward()
+            weighted_sum(terms, weights).backward()
             for name, optimiser in optimisers.items():
                 if name in phase:
                     optimiser.step()

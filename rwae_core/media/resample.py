@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.error import BlockingIOError, EOFError  # noqa: A004 (FFmpeg's: no more for now, and no more at all)
+from av.error import BlockingIOError, EOFError  # noqa: A004 (FFmpeg's: nothing yet, and the end)
 from av.filter.graph import Graph
 from numpy.typing import NDArray
 

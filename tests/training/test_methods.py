@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from training import methods, preset, train
+from training.algorithm import weighted_sum
 from training.datasets.batch import random_batch
 from training.preset import Preset
 
@@ -107,12 +108,7 @@ def test_a_phase_reaches_every_parameter_of_its_parts_and_no_other(name: str) ->
         for _ in range(3):  # one draw may leave a rarely active unit out
             batch = random_batch(data, CLIPS, generator)
             terms = algorithm.terms(phase, batch, generator, 0.5)
-            counted = [
-                value * weights.get(term, 1)
-                for term, value in terms.items()
-                if term in weights or term not in preset.Objective.model_fields
-            ]
-            torch.stack(counted).sum().backward()
+            weighted_sum(terms, weights).backward()
         reached = {label for label, p in parameters.items() if p.grad is not None and p.grad.any()}
         expected = {label for label in parameters if label.split(":")[0] in phase}
         assert reached == expected, f"{sorted(reached ^ expected)} in {sorted(phase)}"

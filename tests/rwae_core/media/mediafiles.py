@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import time
 import wave
 import zlib
 from collections.abc import Callable, Sequence
@@ -14,11 +15,13 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
 from rwae_core.media.clip import AudioClip, VideoClip
+from rwae_core.media.errors import MediaError
 
 Frames = NDArray[np.uint8]
 Sound = NDArray[np.floating]
@@ -219,3 +222,17 @@ def is_worker(pid: int) -> bool:
 def psnr(first: Frames, second: Frames) -> float:
     error = np.mean((first.astype(np.float64) - second) ** 2)
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def assert_refused(decode: Callable[[], object], error: type[MediaError]) -> None:
+    """The very error, soon, in a sentence that says what to change and nothing of this machine or of FFmpeg."""
+    start = time.monotonic()
+    with pytest.raises(error) as caught:
+        decode()
+    assert type(caught.value) is error
+    assert time.monotonic() - start < 2
+    message = str(caught.value)
+    assert message.endswith(".")
+    assert ": " in message  # what to change
+    assert "/" not in message
+    assert "av_" not in message

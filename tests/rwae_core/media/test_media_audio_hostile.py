@@ -7,7 +7,6 @@ import os
 import signal
 import struct
 import threading
-import time
 from pathlib import Path
 
 import av
@@ -16,6 +15,7 @@ import pytest
 from mediafiles import (
     DecodeSound,
     animation,
+    assert_refused,
     by_ffmpeg,
     by_libsndfile,
     exact_gif,
@@ -154,16 +154,7 @@ EXPECTED: list[tuple[str, bytes, type[MediaError]]] = [
 
 @pytest.mark.parametrize(("data", "error"), [pytest.param(*case[1:], id=case[0]) for case in EXPECTED])
 def test_each_is_refused_for_what_it_is(decode_sound: DecodeSound, data: bytes, error: type[MediaError]) -> None:
-    start = time.monotonic()
-    with pytest.raises(error) as caught:
-        decode_sound(data)
-    assert type(caught.value) is error
-    assert time.monotonic() - start < 2
-    message = str(caught.value)
-    assert message.endswith(".")
-    assert ": " in message  # what to change
-    assert "/" not in message
-    assert "av_" not in message
+    assert_refused(lambda: decode_sound(data), error)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import time
 import zipfile
 
 import av
@@ -13,6 +12,7 @@ import pytest
 from mediafiles import (
     Decode,
     animation,
+    assert_refused,
     black_apng,
     exact_gif,
     film,
@@ -186,16 +186,7 @@ EXPECTED: list[tuple[str, bytes, type[MediaError]]] = [
 
 @pytest.mark.parametrize(("data", "error"), [pytest.param(*case[1:], id=case[0]) for case in EXPECTED])
 def test_each_is_refused_for_what_it_is(decode: Decode, data: bytes, error: type[MediaError]) -> None:
-    start = time.monotonic()
-    with pytest.raises(error) as caught:
-        decode(data)
-    assert type(caught.value) is error
-    assert time.monotonic() - start < 2
-    message = str(caught.value)
-    assert message.endswith(".")
-    assert ": " in message  # what to change
-    assert "/" not in message
-    assert "av_" not in message
+    assert_refused(lambda: decode(data), error)
 
 
 @pytest.mark.parametrize("kind", CLIPS)
