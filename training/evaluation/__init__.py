@@ -1,0 +1,1 @@
+"""Judging models: judges, protocols, and what they find, of each dataset."""
