@@ -133,7 +133,8 @@ class ModelConfig(BaseModel):
 
     `frames` is the length of the clips it was trained on (any length can be encoded and generated), `fps` is the rate
     at which generated clips play, in frames or spectrum columns a second. `actions` is A, the number of actions that a
-    weakly supervised model tells apart (section 3.4), 0 without.
+    weakly supervised model tells apart (section 3.4), 0 without. With a "centred" `motion_input` the motion posterior
+    sees what is left of frames without the mean frame of their recording.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -145,7 +146,8 @@ class ModelConfig(BaseModel):
     hidden_dim: Width = 150
     actions: Annotated[int, Field(ge=0, le=256)] = 0
     frame_networks: FrameNetworks = SimpleFrames()
-    content_posterior: Literal["recurrent", "patches"] = "recurrent"
+    content_posterior: Literal["recurrent", "patches", "pooled"] = "recurrent"
+    motion_input: Literal["frames", "centred"] = "frames"
     patch_widths: tuple[Width, Width, Width] = (64, 128, 256)
     decoder: Literal["recurrent", "memoryless", "modulated"] = "recurrent"
 
@@ -160,7 +162,11 @@ class ModelConfig(BaseModel):
         if isinstance(networks, SpectrumFrames) and self.fps != networks.spectrum.fps:
             raise ValueError(f"fps is {self.fps:g}; a spectrum's columns come at {networks.spectrum.fps:g} a second")
         if self.content_posterior == "patches" and isinstance(networks, SpectrumFrames):
-            raise ValueError("content_posterior = 'patches' looks at pixels; spectra need 'recurrent'")
+            raise ValueError("content_posterior = 'patches' looks at pixels; spectra take 'recurrent' or 'pooled'")
+        if self.content_posterior == "pooled" and not isinstance(networks, SpectrumFrames):
+            raise ValueError("content_posterior = 'pooled' looks at spectra; pixels take 'recurrent' or 'patches'")
+        if self.motion_input == "centred" and self.content_posterior != "pooled":
+            raise ValueError("motion_input = 'centred' hides what content is; it needs content_posterior = 'pooled'")
         if self.decoder == "modulated" and not isinstance(networks, SimpleFrames):
             raise ValueError("decoder = 'modulated' draws with the simple networks' widths; set network = 'simple'")
         return self

@@ -1,6 +1,6 @@
 """Posteriors of the static code, Q_φ(z^c | x_{1:T}).
 
-Shapes: B clips, T frames of C×H×W, F features of a frame, Dc content dimensions.
+Shapes: B clips, T frames of C×H×W or of K bins, F features of a frame, Dc content dimensions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from rwae_core.config import ModelConfig
 from rwae_core.gaussian import Gaussian, GaussianHead
+
+CONTRAST = 4.0
+"""Speech fills about a quarter of a spectrum's range of 100 dB; this brings it to about 1."""
 
 
 class RecurrentContent(nn.Module):
@@ -52,3 +55,26 @@ class PatchContent(nn.Module):
         patches = self.patches(clip.flatten(0, 1))
         bag = patches.unflatten(0, clip.shape[:2]).movedim(2, -1).flatten(1, 3)  # B, T·H'·W', channels
         return self.head(self.pooled(torch.cat([bag.mean(1), bag.amax(1)], dim=-1)))
+
+
+class PooledContent(nn.Module):
+    """Mean and deviation over time of features of each column of a spectrum: who speaks, through which microphone.
+
+    It cannot see the order of the columns, so what is said can reach the decoder through z^m alone; and it takes any
+    number of columns, of one window or of many of the same recording.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        (bins,), hidden = config.frame_shape, config.hidden_dim
+        self.columns = nn.Sequential(
+            nn.Linear(bins, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2)
+        )
+        self.pooled = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.LeakyReLU(0.2))
+        self.head = GaussianHead(hidden, config.content_dim)
+
+    def forward(self, clip: Float[Tensor, "B T K"]) -> Gaussian:
+        # A single column has no deviation, and the gradient of that of equal columns is not finite.
+        features = self.columns(CONTRAST * clip - 1)
+        deviation = (features.var(1, correction=0) + 1e-6).sqrt()
+        return self.head(self.pooled(torch.cat([features.mean(1), deviation], dim=-1)))

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from rwae_core.action import ActionPosterior
 from rwae_core.config import ModelConfig, SimpleFrames
-from rwae_core.content import PatchContent, RecurrentContent
+from rwae_core.content import CONTRAST, PatchContent, PooledContent, RecurrentContent
 from rwae_core.decoder import Decoder, ModulatedDecoder
 from rwae_core.errors import ShapeError
 from rwae_core.frames import frame_encoder
@@ -49,8 +49,8 @@ class RWAE(nn.Module):
         self.config = config
         networks = config.frame_networks
         self.frame_encoder = frame_encoder(networks, config.hidden_dim)
-        patches = config.content_posterior == "patches"
-        self.content_posterior: nn.Module = PatchContent(config) if patches else RecurrentContent(config)
+        posteriors = {"recurrent": RecurrentContent, "patches": PatchContent, "pooled": PooledContent}
+        self.content_posterior: nn.Module = posteriors[config.content_posterior](config)
         self.motion_posterior: nn.Module = MotionPosterior(config)
         self.action_posterior = ActionPosterior(config) if config.actions else None
         self.prior = RecurrentPrior(config)
@@ -65,6 +65,7 @@ class RWAE(nn.Module):
         clip: Float[Tensor, "B T *frame"],
         *,
         content_clip: Float[Tensor, "B S *frame"] | None = None,
+        mean_frame: Float[Tensor, " B *frame"] | None = None,
         generator: Generators | None = None,
         sample: bool = True,
         action_temperature: float = 1.0,
@@ -76,6 +77,8 @@ class RWAE(nn.Module):
         Args:
             clip: What the motion posterior sees, values in [0, 1].
             content_clip: What the content posterior sees; `clip` where absent.
+            mean_frame: Mean frame of the recording that each clip is from, which a centred motion input leaves out;
+                that of what the content posterior sees where absent.
             generator: Source of the draws.
             sample: Whether the codes are draws or the posterior's means.
             action_temperature: τ of the Gumbel-softmax.
@@ -83,9 +86,13 @@ class RWAE(nn.Module):
         Raises:
             ShapeError: frames of another shape than the configuration's, or no frame.
         """
-        features = self._features(clip)
         seen = clip if content_clip is None else content_clip
-        if isinstance(self.content_posterior, PatchContent):
+        if self.config.motion_input == "centred":
+            mean_frame = seen.mean(1) if mean_frame is None else mean_frame
+            features = self._features(CONTRAST * (clip - mean_frame[:, None]))
+        else:
+            features = self._features(clip)
+        if isinstance(self.content_posterior, PatchContent | PooledContent):
             content = self.content_posterior(seen)
         else:
             content = self.content_posterior(features if seen is clip else self._features(seen))

@@ -59,24 +59,31 @@ class Autoencoding(Algorithm):
     ) -> dict[str, Tensor]:
         """The terms of eq. 9 and, where the critics move, what they minimise on the same codes."""
         with frozen(self.critics):
-            inference, terms = self.model_terms(batch.clips, generator, progress)
+            inference, terms = self.model_terms(batch, generator, progress)
         if "critic" in phase:
             terms |= self.critic_terms(inference.latents, generator)
         return terms
 
     def model_terms(
-        self, clip: Float[Tensor, "B T *frame"], generator: torch.Generator, progress: float
+        self, batch: Batch, generator: torch.Generator, progress: float
     ) -> tuple[Inference, dict[str, Tensor]]:
         """One batch through inference and generation, and the unweighted terms of its objective."""
-        model, critics = self.model, self.critics
+        model, critics, clip = self.model, self.critics, batch.clips
         seen, objective = self.chosen.views, self.chosen.objective
-        motion_clip = views.motion_view(clip, generator) if seen.motion_colours else clip
-        content_clip = views.content_view(clip, seen.content_frames, generator) if seen.content_frames else clip
+        content_clip = clip if batch.recording is None else batch.recording
+        if seen.content_frames:
+            content_clip = views.content_view(clip, seen.content_frames, generator)
+        motion_clip, mean_frame = clip, None
+        if seen.motion_colours:
+            motion_clip = views.motion_view(clip, generator)
+        elif seen.motion_voices:
+            motion_clip, mean_frame = views.motion_voice(clip, content_clip.mean(1), generator)
         steps = views.random_steps(clip, seen.decoded_frames, generator) if seen.decoded_frames else None
         with torch.autocast(clip.device.type, torch.bfloat16, enabled=self.chosen.bfloat16):
             inference = model.infer(
                 motion_clip,
                 content_clip=content_clip,
+                mean_frame=mean_frame,
                 generator=generator,
                 action_temperature=action_temperature(objective, progress),
             )

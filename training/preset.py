@@ -78,10 +78,15 @@ class Objective(_Section):
 
 
 class Views(_Section):
-    """What each posterior may see of a clip in training (`training.views`); all off is the paper's."""
+    """What each posterior may see of a clip in training (`training.views`); all off is the paper's.
+
+    With `content_windows`, content is seen in so many random windows of the clip's recording.
+    """
 
     content_frames: Annotated[int, Field(ge=0)] = 0
+    content_windows: Annotated[int, Field(ge=0)] = 0
     motion_colours: bool = False
+    motion_voices: bool = False
     decoded_frames: Annotated[int, Field(ge=0)] = 0
 
 
@@ -130,6 +135,18 @@ class Preset(_Section):
     views: Views = Views()
     schedule: Schedule
     bfloat16: bool = False
+
+    @model_validator(mode="after")
+    def _views_are_the_datasets(self) -> Self:
+        speech = self.dataset in ("timit", "librispeech")
+        of_speech = ("content_windows", "motion_voices")
+        of_video = ("content_frames", "motion_colours")
+        for name in of_video if speech else of_speech:
+            if getattr(self.views, name):
+                raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; {self.dataset} has none")
+        if self.views.motion_voices and getattr(self.model, "motion_input", "frames") != "centred":
+            raise ValueError("views: motion_voices leaves the recording's mean out; set motion_input = 'centred'")
+        return self
 
     @model_validator(mode="after")
     def _terms_are_the_methods(self) -> Self:

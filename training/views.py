@@ -1,6 +1,6 @@
 """What each posterior sees of a clip in training: changes of one factor only, so that the other factor's code pays.
 
-Shapes: B clips, T frames of C×H×W with values in [0, 1]; S frames of a content view.
+Shapes: B clips, T frames of C×H×W or of K bins with values in [0, 1]; S frames of a content view.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from torch.nn import functional
 
 LIGHT, LIGHT_GRID = 0.9, (6, 6)
 """Standard deviation of the logarithm of the light, and the places at which it is drawn."""
+
+STRETCH, TILT, TILT_POINTS = 0.12, 0.05, 6
+"""Standard deviation of the logarithm of the stretch; of the tilt, 5 dB, and the frequencies at which it is drawn."""
 
 
 def random_steps(clip: Float[Tensor, "B T *frame"], count: int, generator: torch.Generator) -> Int[Tensor, "B S"]:
@@ -50,3 +53,29 @@ def motion_view(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) ->
     light = functional.interpolate(LIGHT * normal(channels, *LIGHT_GRID), (height, width), mode="bilinear")
     gamma = torch.exp(0.5 * normal(1, channels, 1, 1))
     return (mixed * light.exp()[:, None]).clamp(0, 1).pow(gamma)
+
+
+def motion_voice(
+    clip: Float[Tensor, "B T K"], mean_frame: Float[Tensor, "B K"], generator: torch.Generator
+) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B K"]]:
+    """Spoken by another voice: keeps what is said, hides by whom and through which microphone.
+
+    Each clip's frequencies are stretched by one random factor, as by another length of the vocal tract, in its mean
+    frame too. A smooth random curve over frequency is added to the clip alone, as if its mean had been another's.
+    """
+    bins = clip.shape[-1]
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(len(clip), *shape, generator=generator, device=clip.device)
+
+    places = torch.exp(STRETCH * normal(1)) * torch.arange(bins, device=clip.device)
+    below = places.floor().long().clamp(max=bins - 1)
+    columns = torch.cat([clip, mean_frame[:, None]], 1)
+
+    def at(index: Int[Tensor, "B K"]) -> Float[Tensor, "B T K"]:
+        return columns.gather(2, index[:, None].expand_as(columns))
+
+    share = (places - below).clamp(0, 1)[:, None]
+    stretched = at(below).lerp(at((below + 1).clamp(max=bins - 1)), share)
+    tilt = functional.interpolate(TILT * normal(1, TILT_POINTS), bins, mode="linear", align_corners=True)
+    return stretched[:, :-1] + tilt, stretched[:, -1]

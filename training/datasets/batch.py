@@ -1,6 +1,6 @@
 """What a model sees of a dataset at one step of training.
 
-Shapes: B clips, T frames of any one shape.
+Shapes: B clips, T frames of any one shape, S frames of other windows of each clip's recording.
 """
 
 from __future__ import annotations
@@ -12,18 +12,27 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from training.datasets import Dataset
+from training.datasets.utterances import Utterances
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips with values in [0, 1], which of the dataset's they are, and what is true of each."""
+    """Clips with values in [0, 1], which of the dataset's they are, and what is true of each.
+
+    `recording` is more of each clip's recording, where it was asked for.
+    """
 
     indices: Int[Tensor, " B"]
     clips: Float[Tensor, "B T *frame"]
     labels: dict[str, Int[Tensor, " B"]]
+    recording: Float[Tensor, "B S *frame"] | None = None
 
 
-def random_batch(data: Dataset, size: int, generator: torch.Generator) -> Batch:
-    """`size` clips drawn with replacement."""
+def random_batch(data: Dataset, size: int, generator: torch.Generator, *, windows: int = 0) -> Batch:
+    """`size` clips drawn with replacement and, of recorded utterances, so many random windows of each one's."""
     indices = torch.randint(len(data), (size,), generator=generator, device=data.device)
-    return Batch(indices, data.clips(indices), data.labels(indices))
+    recording = None
+    if windows and isinstance(data, Utterances):
+        others = data.clips(data.companions(indices, windows, generator).flatten())
+        recording = others.unflatten(0, (size, windows)).flatten(1, 2)
+    return Batch(indices, data.clips(indices), data.labels(indices), recording)

@@ -94,6 +94,13 @@ class Utterances:
         start = indices + (self.frames - 1) * self._utterance_of(indices)
         return self._columns[start[:, None] + torch.arange(self.frames, device=self.device)].float()
 
+    def companions(self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator) -> Int[Tensor, "B count"]:
+        """Random windows of each window's utterance, drawn with replacement."""
+        utterance = self._utterance_of(indices.to(self.device))
+        first, end = self.first_window[utterance, None], self.first_window[utterance + 1, None]
+        share = torch.rand(len(indices), count, generator=generator, device=self.device)
+        return torch.minimum(first + (share * (end - first)).long(), end - 1)
+
     def utterance(self, index: int) -> Float[Tensor, "windows T K"]:
         """One whole utterance as windows side by side; the columns after the last whole one are left out."""
         first, end = self._first_column[index : index + 2].tolist()
