@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rwae_core.errors import ShapeError
 from rwae_core.gaussian import Generators
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
@@ -63,6 +64,7 @@ def decode_recording(model: RWAE, latents: Latents) -> Float[Tensor, " N *frame"
 def _windows(sequence: Float[Tensor, " N *step"], length: int) -> Float[Tensor, "W T *step"]:
     """Consecutive windows, the last filled up by going back and forth over the sequence."""
     steps = len(sequence)
-    order = torch.arange(-(-max(steps, 1) // length) * length, device=sequence.device)
-    back_and_forth = order % max(2 * steps, 1)
-    return sequence[torch.minimum(back_and_forth, 2 * steps - 1 - back_and_forth)].unflatten(0, (-1, length))
+    if steps == 0:
+        raise ShapeError("a recording has at least one frame; this one has none")
+    order = torch.arange(-(-steps // length) * length, device=sequence.device) % (2 * steps)
+    return sequence[torch.minimum(order, 2 * steps - 1 - order)].unflatten(0, (-1, length))

@@ -25,7 +25,11 @@ WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 
 
 class WeightsConfig(BaseModel):
-    """Contents of `config.json`."""
+    """Contents of `config.json`.
+
+    `dataset` is what the model was trained on, by its name in training's catalogue: what evaluation judges it on. Empty
+    where nobody said.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,15 +37,18 @@ class WeightsConfig(BaseModel):
     model: ModelConfig
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     card: str = ""
+    dataset: str = ""
     metrics: dict[str, float] = {}
 
 
-def save_weights(folder: Path, model: RWAE, card: str = "", metrics: dict[str, float] | None = None) -> WeightsConfig:
+def save_weights(
+    folder: Path, model: RWAE, card: str = "", metrics: dict[str, float] | None = None, dataset: str = ""
+) -> WeightsConfig:
     """Writes the weights and their configuration; each file appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
     config = WeightsConfig(
-        model=model.config, sha256=hashlib.sha256(data).hexdigest(), card=card, metrics=metrics or {}
+        model=model.config, sha256=hashlib.sha256(data).hexdigest(), card=card, dataset=dataset, metrics=metrics or {}
     )
     write_atomically(folder / WEIGHTS_FILE, data)
     write_atomically(folder / CONFIG_FILE, (config.model_dump_json(indent=2) + "\n").encode())

@@ -11,6 +11,7 @@ import torch
 
 from rwae_core.speech import SpectrumConfig, analyse
 from training.datasets import Dataset
+from training.datasets.batch import random_batch
 from training.datasets.errors import DataError
 from training.datasets.librispeech import LibriSpeech
 
@@ -133,3 +134,27 @@ def test_the_real_one_has_251_training_and_10_times_10_test_utterances() -> None
     clips = train.clips(torch.randint(len(train), (500,), generator=torch.Generator().manual_seed(0)))
     assert 0.15 < clips.mean() < 0.25
     assert 0 <= clips.min() < clips.max() <= 1
+
+
+def test_companions_are_windows_of_the_same_utterance_all_alike_probable(data: LibriSpeech) -> None:
+    indices = torch.arange(len(data)).repeat(50)
+    found = data.companions(indices, 3, torch.Generator().manual_seed(0))
+    utterance = data.labels(indices)["utterance"]
+    assert torch.equal(data.labels(found.flatten())["utterance"], utterance.repeat_interleave(3))
+    assert torch.equal(found, data.companions(indices, 3, torch.Generator().manual_seed(0)))
+    first, end = (data.first_window[utterance + i, None] for i in (0, 1))
+    place = ((found - first + 0.5) / (end - first)).flatten()
+    for level in (0.1, 0.5, 0.9):
+        assert (place < level).float().mean().item() == pytest.approx(level, abs=0.06)
+    assert found.unique().numel() == len(data)
+
+
+def test_a_batch_holds_windows_of_each_clips_recording(data: LibriSpeech) -> None:
+    batch = random_batch(data, 5, torch.Generator().manual_seed(0), windows=3)
+    assert batch.recording is not None
+    assert batch.recording.shape == (5, 60, 200)
+    for row, utterance in enumerate(batch.labels["utterance"].tolist()):
+        first, end = data.first_window[utterance : utterance + 2].tolist()
+        columns = {tuple(c) for c in data.clips(torch.arange(first, end)).flatten(0, 1).tolist()}
+        assert all(tuple(column) in columns for column in batch.recording[row].tolist())
+    assert random_batch(data, 5, torch.Generator().manual_seed(0)).recording is None

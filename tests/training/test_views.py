@@ -1,0 +1,46 @@
+"""Each view of a clip changes one factor and leaves the other."""
+
+import pytest
+import torch
+
+from training import preset, views
+from training.preset import Preset
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_another_voice_stretches_clip_and_mean_by_one_factor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "TILT", 0.0)
+    bins = torch.arange(200.0)
+    bump = torch.exp(-((bins - 80) ** 2) / 50)
+    clip = bump.expand(64, 5, -1)
+    heard, mean = views.motion_voice(clip, bump.expand(64, -1), seeded())
+    torch.testing.assert_close(heard, mean[:, None].expand_as(heard))  # nothing but the voice has changed
+    factor = 80 / mean.argmax(1)
+    assert factor.log().std().item() == pytest.approx(views.STRETCH, abs=0.03)
+    expected = torch.exp(-((bins * factor[:, None] - 80) ** 2) / 50)
+    assert (mean - expected).abs().max() < 0.2  # the peak's place is known to a bin
+
+
+def test_a_tilt_is_smooth_and_in_the_clip_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "STRETCH", 0.0)
+    clip, mean = torch.rand(200, 5, 200, generator=seeded(1)), torch.rand(200, 200, generator=seeded(2))
+    heard, heard_mean = views.motion_voice(clip, mean, seeded())
+    torch.testing.assert_close(heard_mean, mean)
+    tilt = heard - clip
+    torch.testing.assert_close(tilt, tilt[:, :1].expand_as(tilt))  # all columns alike
+    assert tilt[:, 0, 0].std().item() == pytest.approx(views.TILT, abs=0.01)
+    assert (tilt[:, 0].diff(dim=1).abs().amax(1) < 6 * views.TILT / 39).all()
+
+
+def test_speechs_views_are_refused_for_video_and_the_other_way_round() -> None:
+    for name, view in (("sprites", {"content_windows": 2}), ("librispeech", {"motion_colours": True})):
+        raw = preset.load(name).model_dump()
+        with pytest.raises(ValueError, match="is for"):
+            Preset.model_validate({**raw, "views": view})
+    raw = preset.load("librispeech").model_dump()
+    raw["model"]["motion_input"] = "frames"
+    with pytest.raises(ValueError, match="motion_input = 'centred'"):
+        Preset.model_validate(raw)
