@@ -5,11 +5,13 @@ Shapes: B clips, T = 8 frames of 3×64×64 with values in [0, 1].
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -80,10 +82,11 @@ class Sprites:
         if frames != len(_OFFSETS["walk"]):
             raise DataError(f"Sprites have 8 frames, not {frames}; set frames = 8 in the preset's [model]")
         self.frames = frames
+        sheets = [*((name, range(VARIANTS)) for name in ATTRIBUTES), ("shoes", [SHOES])]
         self.layers = [
-            torch.stack([_cells(folder / layer / f"{variant}.png") for variant in variants]).to(device)
-            for layer, variants in [*((name, range(VARIANTS)) for name in ATTRIBUTES), ("shoes", [SHOES])]
-        ]  # each: variant, action, frame, RGBA, height, width
+            _Layer.cut(torch.stack([_cells(folder / name / f"{variant}.png") for variant in variants]).to(device))
+            for name, variants in sheets
+        ]
         order = np.random.RandomState(423).permutation(VARIANTS ** len(ATTRIBUTES))
         chosen = order[slice(*SPLITS[split])]
         characters = np.stack(np.unravel_index(chosen, (VARIANTS,) * len(ATTRIBUTES)), 1)
@@ -109,8 +112,8 @@ class Sprites:
         clip = torch.zeros(len(action), self.frames, *self.frame_shape, device=self.device)
         variants = [*(labels[name] for name in ATTRIBUTES), torch.zeros_like(action)]
         for layer, variant in zip(self.layers, variants, strict=True):
-            colour, alpha = (layer[variant, action].float() / 255).split((3, 1), dim=2)
-            clip = clip + (colour - clip) * alpha
+            colour, alpha = (layer.pixels[variant, action].float() / 255).split((3, 1), dim=2)
+            clip[..., layer.rows, layer.columns].lerp_(colour, alpha)
         return clip
 
     def nearest_errors(self, clips: Float[Tensor, "B T C H W"], labels: Labels) -> Labels:
@@ -126,6 +129,27 @@ class Sprites:
             distances = torch.stack([(other - clips).square().flatten(1).sum(1) for other in others], 1)
             wrong[name] = (distances.argmin(1) != intended).int()
         return wrong
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One layer's cells without the margin that is transparent in all of them, and where in a frame they belong."""
+
+    pixels: UInt8[Tensor, "variants actions T 4 h w"]
+    rows: slice
+    columns: slice
+
+    @classmethod
+    def cut(cls, cells: UInt8[Tensor, "variants actions T 4 H W"]) -> Self:
+        seen = (cells[:, :, :, 3] > 0).flatten(0, 2).any(0)
+        rows, columns = (_extent(seen.any(axis)) for axis in (1, 0))
+        return cls(cells[..., rows, columns].contiguous(), rows, columns)
+
+
+def _extent(seen: Bool[Tensor, " n"]) -> slice:
+    """From the first to the last."""
+    places = seen.nonzero()
+    return slice(int(places.min()), int(places.max()) + 1) if len(places) else slice(0, 0)
 
 
 def _cells(path: Path) -> Tensor:
