@@ -70,14 +70,17 @@ class Autoencoding(Algorithm):
         """One batch through inference and generation, and the unweighted terms of its objective."""
         model, critics, clip = self.model, self.critics, batch.clips
         seen, objective = self.chosen.views, self.chosen.objective
-        content_clip = clip if batch.recording is None else batch.recording
+        motion_clip, content_clip, mean_frame = clip, clip, None
         if seen.content_frames:
             content_clip = views.content_view(clip, seen.content_frames, generator)
-        motion_clip, mean_frame = clip, None
+        if batch.recording is not None:
+            content_windows, others = batch.recording.split((seen.content_windows, 2 * seen.content_windows), 1)
+            content_clip, mean_frame = content_windows.flatten(1, 2), others.flatten(1, 2).mean(1)
         if seen.motion_colours:
             motion_clip = views.motion_view(clip, generator)
-        elif seen.motion_voices:
-            motion_clip, mean_frame = views.motion_voice(clip, content_clip.mean(1), generator)
+        if seen.motion_voices:
+            mean_frame = clip.mean(1) if mean_frame is None else mean_frame
+            motion_clip, mean_frame = views.motion_voice(clip, mean_frame, generator)
         steps = views.random_steps(clip, seen.decoded_frames, generator) if seen.decoded_frames else None
         with torch.autocast(clip.device.type, torch.bfloat16, enabled=self.chosen.bfloat16):
             inference = model.infer(

@@ -1,166 +1,202 @@
-"""Judges runs and weights by the Sprites protocols, on the 296 test characters, side by side with what others print.
+"""Judges runs and weights by the protocols of their datasets, side by side with what others print.
 
-Prints Markdown; writes `evaluation.json`, `evaluation.md` and the pictures `swap.png` and `swap.gif` (Fig. 2)
-into the run's folder, or into the folder of --out.
+Prints tables as Markdown. Writes `evaluation.json`, `evaluation.md` and the pictures of each model into its run's
+folder or, where --out is given, into a folder of the model's name there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from rwae_core.errors import WeightsError
-from rwae_core.media.encode import encode_video
-from rwae_core.model import RWAE
-from training import printed, protocols
-from training.checkpoint import load_model
+from rwae_core.errors import ShapeError, UnsupportedError, WeightsError
+from rwae_core.weights import CONFIG_FILE, read_config
+from training import checkpoint
+from training.baselines.ds_vae import DSVAE
+from training.baselines.fhvae import FHVAE
+from training.baselines.mocogan import MoCoGAN
+from training.datasets.catalogue import DATASETS, Name
 from training.datasets.errors import DataError
-from training.datasets.sprites import Sprites
-from training.figure import moving, still, swap_table
-from training.judge import REQUIRED_ACCURACY, load_judge
+from training.evaluation import actions, autoencoding, figures, moving_shapes, page, plots, show, sm_mnist, sprites
+from training.evaluation.findings import Evaluation, Picture
+from training.evaluation.request import Request
 from training.memory import keep_freed_memory
+from training.methods import Model
+from training.preset import Preset
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rwae"
+Protocol = Callable[[Model, Path, Request, torch.device], Evaluation]
 
-PROTOCOLS = {
-    "protocol_1": "1. Paper, Tables 2 and 4: one code kept, the other from its prior; error %",
-    "swap": "2. Swap: z^c of clip A with z^m of clip B; error %",
-    "protocol_3": "3. Field's: z^m kept, z^c from its prior; accuracy %, scores in nats",
+PROTOCOLS: dict[Name, Protocol] = {
+    "sprites": sprites.evaluate,
+    "sm-mnist": sm_mnist.evaluate,
+    "moving-shapes": moving_shapes.evaluate,
+    "human-actions": actions.human_actions,
+    "mug": actions.mug,
+    "folder": autoencoding.evaluate,
 }
+REPEATS = 5
+EXAMPLES = """\
+examples:
+  python -m training.evaluate weights/* --quick --html report.html
+  python -m training.evaluate runs/sprites runs/sprites-mmd-s --data ../shared/data
+  python -m training.evaluate runs/sm-mnist-mmd-s --table 2
+  python -m training.evaluate runs/human-actions-* --figure 3 --out /tmp/figures
+  python -m training.evaluate weights/mine --data ~/clips"""
 
 
-def evaluate(folder: Path, data: Path, *, device: torch.device, seed: int, repeats: int) -> dict[str, Any]:
-    """All figures of a model on the test characters: each a mean and a standard deviation over repeats.
+@dataclass(frozen=True)
+class Found:
+    """A model, where it lies, what it was trained on and by which method."""
 
-    Repeat r draws with seed + r. The reconstruction draws nothing and has no spread.
+    folder: Path
+    model: Model
+    dataset: Name
+    method: str
 
-    Raises:
-        DataError: the dataset is missing or incomplete.
-        ValueError: the judge is not right often enough on real test clips to judge, or the model cannot be judged.
-    """
-    model, test = load_autoencoder(folder, device), Sprites(data, "test", device)
-    judge = load_judge(data, CACHE, device)
-    accuracy = protocols.judge_accuracy(judge, test)
-    if min(accuracy.values()) < 100 * REQUIRED_ACCURACY:
-        raise ValueError(f"the judge may not judge: on real test clips it is right in {accuracy} %")
-    codes, reconstruction = protocols.encode_all(model, test)
-
-    drawn: dict[str, list[dict[str, float]]] = {name: [] for name in PROTOCOLS}
-    for repeat in range(repeats):
-        generator = torch.Generator().manual_seed(seed + repeat)
-        action_error, field = protocols.kept_motion(model, judge, test, codes, generator)
-        attribute_errors, reverse = protocols.kept_content(model, judge, test, codes, generator)
-        drawn["protocol_1"].append(action_error | attribute_errors)
-        drawn["swap"].append(protocols.swap(model, judge, test, codes, generator))
-        drawn["protocol_3"].append(field | reverse)
-    return {
-        "model": folder.resolve().name,
-        "clips": len(test),
-        "seed": seed,
-        "repeats": repeats,
-        "judge_accuracy": accuracy,
-        "reconstruction": reconstruction,
-        **{name: {key: _spread([d[key] for d in draws]) for key in draws[0]} for name, draws in drawn.items()},
-    }
+    @property
+    def log(self) -> Path | None:
+        """What its training wrote down, where it is a run."""
+        path = self.folder / "log.jsonl"
+        return path if path.is_file() else None
 
 
-def load_autoencoder(folder: Path, device: torch.device) -> RWAE:
+def find(folder: Path, device: torch.device) -> Found:
     """The model of a run or of weights.
 
     Raises:
-        ValueError: it does not encode clips, which the Sprites protocols start from.
+        FileNotFoundError: the folder is neither.
+        WeightsError: the weights are damaged.
+        ValueError: nothing says which dataset it was trained on.
     """
-    model = load_model(folder, device)
-    if not isinstance(model, RWAE):
-        raise ValueError(f"{folder} holds {type(model).__name__}, which does not encode video; R-WAE and DS-VAE do")
-    return model
+    model = checkpoint.load_model(folder, device)
+    if (folder / CONFIG_FILE).exists():
+        dataset: str = read_config(folder).dataset
+    else:
+        state = checkpoint.load(folder)
+        dataset = Preset.model_validate(state["run"]["preset"]).dataset if state else ""
+    known = next((name for name in DATASETS if name == dataset), None)
+    if known is None:
+        raise ValueError(
+            f'{folder / CONFIG_FILE} has "dataset": "{dataset}", so there is no telling what to judge the model on; '
+            f"make it one of {', '.join(DATASETS)}"
+        )
+    return Found(folder, model, known, _method(model))
 
 
-def markdown(models: Sequence[dict[str, Any]]) -> str:
-    """The figures as tables, a row a model and below them what others print, with protocol, clips, seed and spread."""
-    first = models[0]
-    judge = ", ".join(f"{name} {value:.2f}" for name, value in first["judge_accuracy"].items())
-    names = ", ".join(model["model"] for model in models)
-    lines = [
-        f"## {names} on {first['clips']} Sprites clips of characters never seen in training",
-        "",
-        f"Mean ± standard deviation over {first['repeats']} repeats, seeds from {first['seed']}. "
-        f"Judge on the real clips, accuracy %: {judge}.",
-        "",
-        "**Reconstruction and information**",
-        "",
-        "| | dB | squared error | z^c, nats | z^m, nats |",
-        "|---|---|---|---|---|",
-    ]
-    for model in models:
-        found = model["reconstruction"]
-        nats = f"{found['content_nats']:.1f} | {found['motion_nats']:.1f}"
-        lines.append(f"| {model['model']} | {found['psnr_db']:.2f} | {found['squared_error']:.1f} | {nats} |")
-    for name, title in PROTOCOLS.items():
-        columns = list(first[name])
-        lines += ["", f"**{title}**", "", f"| | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
-        for model in models:
-            cells = [f"{model[name][column]['mean']:.3f} ± {model[name][column]['std']:.3f}" for column in columns]
-            lines.append(f"| {model['model']} | {' | '.join(cells)} |")
-        for method, figures in printed.SPRITES.get(name, {}).items():
-            cells = [f"{figures[column]:g}" if column in figures else "" for column in columns]
-            lines.append(f"| *{method}, as printed* | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+def evaluate(
+    found: Found, root: Path, request: Request, device: torch.device, *, figure: int | None = None
+) -> Evaluation:
+    """All that is asked about one model: its sections and pictures, or pictures of one figure or sections of one table.
+
+    Raises:
+        DataError: its dataset is missing or incomplete; the message says what to fetch.
+        ValueError: the judge may not judge, or the model cannot be judged.
+    """
+    protocol = PROTOCOLS.get(found.dataset)
+    if protocol is None:
+        raise ValueError(f"{found.folder}: there is no protocol for {found.dataset}")
+    folder = data_folder(root, found.dataset)
+    if figure is None:
+        result = protocol(found.model, folder, request, device)
+    else:
+        result = Evaluation(request.model, request.method, found.dataset, 0, request.seed, request.repeats, {}, ())
+    drawn: list[Picture] = []
+    if request.table is None:
+        drawn = figures.draw(found.model, found.dataset, folder, request, device, figure=figure)
+        if found.log is not None and figure is None:
+            caption = f"Training of {request.model}: every term of its objective."
+            drawn.append(plots.training_curves(found.log, name="training", caption=caption))
+    return replace(result, pictures=tuple(drawn))
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else 0.0}
+def data_folder(root: Path, dataset: Name) -> Path:
+    """Where a dataset lies: in its own folder where all lie side by side, or in what was given itself."""
+    name = DATASETS[dataset].source.folder
+    return root / name if name and (root / name).is_dir() else root
+
+
+def write(evaluation: Evaluation, out: Path) -> None:
+    """Writes the figures, where there are any, as JSON and Markdown, and the pictures as files.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if evaluation.sections:
+        (out / "evaluation.json").write_text(json.dumps(evaluation.as_json(), indent=2) + "\n")
+        (out / "evaluation.md").write_text(show.markdown(show.tables([evaluation])))
+    for picture in evaluation.pictures:
+        (out / picture.file).write_bytes(picture.data)
+    names = ["evaluation.json", "evaluation.md"] if evaluation.sections else []
+    print(f"written to {out}: {', '.join([*names, *(p.file for p in evaluation.pictures)])}", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """The command line; returns the exit code: 1 where a model could not be judged, though others were."""
     parser = argparse.ArgumentParser(
         prog="python -m training.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  python -m training.evaluate weights/sprites --out /tmp/evaluation",
+        epilog=EXAMPLES,
     )
-    parser.add_argument("models", nargs="+", type=Path, help="folders of runs or of weights")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/sprites"), help="default: %(default)s")
-    parser.add_argument("--out", type=Path, help="where files go; default: the run's folder, nothing for weights")
-    parser.add_argument("--device", help="default: cuda where there is one")
+    parser.add_argument("models", nargs="+", type=Path, help="folders of runs or of weights, of any datasets")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("../shared/data"),
+        help="holds a folder for each dataset, such as sprites, or is one dataset's own (default: %(default)s)",
+    )
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--table", type=int, help="only what is in this table of the paper: 1, 2, 3 or 9")
+    only.add_argument("--figure", type=int, help="only this figure of the paper: 2, 3, 4, 5, 6, 11 or 12")
+    parser.add_argument("--quick", action="store_true", help="one repeat, a few hundred clips")
+    parser.add_argument("--html", type=Path, help="one page that holds everything, pictures and films too")
+    parser.add_argument("--json", type=Path, help="the figures of all models in one file")
+    parser.add_argument("--out", type=Path, help="where files go; default: a run's folder, nowhere for weights")
+    parser.add_argument("--repeats", type=int, help=f"default: {REPEATS}, or 1 with --quick")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.add_argument("--repeats", type=int, default=5, help="default: 5")
+    parser.add_argument("--device", help="default: cuda where there is one")
     given = parser.parse_args(arguments)
+    if given.repeats is not None and given.repeats < 1:
+        parser.error("--repeats is at least 1")
     device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    repeats = given.repeats or (1 if given.quick else REPEATS)
     keep_freed_memory()
-    models, failed = [], False
+    evaluations: list[Evaluation] = []
+    failed = False
     for folder in given.models:
         try:
-            figures = evaluate(folder, given.data, device=device, seed=given.seed, repeats=given.repeats)
-        except (DataError, WeightsError, OSError, ValueError) as error:
-            print(f"error: {error}", file=sys.stderr)
+            found = find(folder, device)
+            request = Request(folder.resolve().name, found.method, given.seed, repeats, given.quick, given.table)
+            evaluation = evaluate(found, given.data, request, device, figure=given.figure)
+            evaluations.append(evaluation)
+            # What is beside a run goes into its card: all of it, not one table.
+            beside = None if (folder / CONFIG_FILE).exists() or given.table is not None else folder
+            if (out := given.out / request.model if given.out else beside) is not None:
+                write(evaluation, out)
+        except (DataError, ShapeError, UnsupportedError, WeightsError, OSError, ValueError) as error:
+            print(f"error: {folder.name}: {error}", file=sys.stderr)
             failed = True
-            continue
-        models.append(figures)
-        is_run = not (folder / "config.json").exists()
-        out = given.out / folder.resolve().name if given.out else folder if is_run else None
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
-            (out / "evaluation.md").write_text(markdown([figures]))
-            test = Sprites(given.data, "test", device)
-            generator = torch.Generator().manual_seed(given.seed)
-            table = swap_table(load_autoencoder(folder, device), test, 4, 5, generator)
-            (out / "swap.png").write_bytes(encode_video(still(table), 1, "png"))
-            (out / "swap.gif").write_bytes(encode_video(moving(table), Sprites.fps, "gif", scale=2))
-            print(f"written: {out}/evaluation.json, evaluation.md, swap.png and swap.gif", file=sys.stderr)
-    if models:
-        print(markdown(models))
+    if evaluations:
+        tables = show.tables(evaluations)
+        print(show.markdown(tables))
+        if given.html:
+            given.html.write_text(page.html("Evaluation", evaluations, tables))
+        if given.json:
+            given.json.write_text(json.dumps({"models": [each.as_json() for each in evaluations]}, indent=2) + "\n")
     return int(failed)
+
+
+def _method(model: Model) -> str:
+    if isinstance(model, DSVAE):
+        return "DS-VAE"
+    return "FHVAE" if isinstance(model, FHVAE) else "MoCoGAN" if isinstance(model, MoCoGAN) else "R-WAE"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Makes a weights folder of a run: safetensors, configuration and model card.
 
-Run `training.evaluate` on a run of Sprites first: its figures go into the card.
+Run `training.evaluate` on the run first: its figures go into the card.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from rwae_core.model import RWAE
 from rwae_core.weights import save_weights
 from training.checkpoint import load, load_model
 from training.datasets.catalogue import DATASETS, Name
-from training.evaluate import markdown
 from training.preset import Preset
 
 CARD = """# {name}
@@ -67,13 +66,9 @@ def export(run: Path, weights: Path) -> None:
     model = load_model(run)
     if type(model) is not RWAE:
         raise ValueError(f"{run} is a run of {type(model).__name__}; only R-WAE is served")
-    evaluation = run / "evaluation.json"
-    figures: dict[str, Any] | None = json.loads(evaluation.read_text()) if evaluation.exists() else None
-    metrics = {}
-    if figures is not None:
-        swap = {f"swap_{name}_error": round(value["mean"], 3) for name, value in figures["swap"].items()}
-        metrics = {"psnr_db": round(figures["reconstruction"]["psnr_db"], 2), **swap}
-    save_weights(weights, model.half(), card=chosen.about, metrics=metrics)
+    figures, tables = run / "evaluation.json", run / "evaluation.md"
+    metrics = chosen_metrics(json.loads(figures.read_text())) if figures.exists() else {}
+    save_weights(weights, model.half(), card=chosen.about, metrics=metrics, dataset=chosen.dataset)
     source = DATASETS[chosen.dataset].source
     card = CARD.format(
         name=weights.name,
@@ -87,12 +82,28 @@ def export(run: Path, weights: Path) -> None:
         seed=state["run"]["seed"],
         iterations=state["iteration"],
         batch=chosen.schedule.batch,
-        figures=NOT_EVALUATED if figures is None else markdown([figures]),
+        figures=tables.read_text() if figures.exists() else NOT_EVALUATED,
         limits=LIMITS.get(
             chosen.dataset, "What it was not trained on (`psnr_db` of `/encode` says how well it can say a clip back)."
         ),
     )
     (weights / "README.md").write_text(card)
+
+
+def chosen_metrics(evaluation: dict[str, Any]) -> dict[str, float]:
+    """The few figures of an `evaluation.json` that say most, under names that say what they are of.
+
+    How well clips are said back, what goes wrong in a swap (%) and, where clips were generated with an action, how
+    often it can be seen in them (%) and their FID.
+    """
+    found = {section["name"]: section["values"] for section in evaluation["sections"]}
+    metrics = {"psnr_db": round(found["reconstruction"]["psnr_db"]["mean"], 2)} if "reconstruction" in found else {}
+    for name, value in found.get("swap", {}).items():
+        metrics[f"swap_{name}_error"] = round(value["mean"], 3)
+    for name in ("accuracy", "fid"):
+        if name in found.get("generation", {}):
+            metrics[f"generated_{name}"] = round(found["generation"][name]["mean"], 3)
+    return metrics
 
 
 def main(arguments: list[str] | None = None) -> int:

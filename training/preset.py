@@ -80,7 +80,9 @@ class Objective(_Section):
 class Views(_Section):
     """What each posterior may see of a clip in training (`training.views`); all off is the paper's.
 
-    With `content_windows`, content is seen in so many random windows of the clip's recording.
+    With `content_windows`, content is seen in so many random windows of the clip's recording, and the mean frame that a
+    centred motion input is without is that of twice as many others: were it of the same, z^c would know what was taken
+    away, and z^m could say the rest of who speaks.
     """
 
     content_frames: Annotated[int, Field(ge=0)] = 0

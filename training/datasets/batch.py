@@ -1,6 +1,6 @@
 """What a model sees of a dataset at one step of training.
 
-Shapes: B clips, T frames of any one shape, S frames of other windows of each clip's recording.
+Shapes: B clips, T frames of any one shape, W other windows of each clip's recording.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from training.datasets.utterances import Utterances
 class Batch:
     """Clips with values in [0, 1], which of the dataset's they are, and what is true of each.
 
-    `recording` is more of each clip's recording, where it was asked for.
+    `recording` is windows of each clip's recording, where they were asked for.
     """
 
     indices: Int[Tensor, " B"]
     clips: Float[Tensor, "B T *frame"]
     labels: dict[str, Int[Tensor, " B"]]
-    recording: Float[Tensor, "B S *frame"] | None = None
+    recording: Float[Tensor, "B W T *frame"] | None = None
 
 
 def random_batch(data: Dataset, size: int, generator: torch.Generator, *, windows: int = 0) -> Batch:
@@ -33,6 +33,6 @@ def random_batch(data: Dataset, size: int, generator: torch.Generator, *, window
     indices = torch.randint(len(data), (size,), generator=generator, device=data.device)
     recording = None
     if windows and isinstance(data, Utterances):
-        others = data.clips(data.companions(indices, windows, generator).flatten())
-        recording = others.unflatten(0, (size, windows)).flatten(1, 2)
+        others = data.companions(indices, windows, generator)
+        recording = data.clips(others.flatten()).unflatten(0, others.shape)
     return Batch(indices, data.clips(indices), data.labels(indices), recording)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -135,12 +134,12 @@ class Sprites:
 class _Layer:
     """One layer's cells without the margin that is transparent in all of them, and where in a frame they belong."""
 
-    pixels: UInt8[Tensor, "variants actions T 4 h w"]
+    pixels: UInt8[Tensor, "variants A T 4 h w"]
     rows: slice
     columns: slice
 
     @classmethod
-    def cut(cls, cells: UInt8[Tensor, "variants actions T 4 H W"]) -> Self:
+    def cut(cls, cells: UInt8[Tensor, "variants A T 4 H W"]) -> _Layer:
         seen = (cells[:, :, :, 3] > 0).flatten(0, 2).any(0)
         rows, columns = (_extent(seen.any(axis)) for axis in (1, 0))
         return cls(cells[..., rows, columns].contiguous(), rows, columns)

@@ -152,9 +152,9 @@ def test_companions_are_windows_of_the_same_utterance_all_alike_probable(data: L
 def test_a_batch_holds_windows_of_each_clips_recording(data: LibriSpeech) -> None:
     batch = random_batch(data, 5, torch.Generator().manual_seed(0), windows=3)
     assert batch.recording is not None
-    assert batch.recording.shape == (5, 60, 200)
+    assert batch.recording.shape == (5, 3, 20, 200)
     for row, utterance in enumerate(batch.labels["utterance"].tolist()):
         first, end = data.first_window[utterance : utterance + 2].tolist()
         columns = {tuple(c) for c in data.clips(torch.arange(first, end)).flatten(0, 1).tolist()}
-        assert all(tuple(column) in columns for column in batch.recording[row].tolist())
+        assert all(tuple(column) in columns for column in batch.recording[row].flatten(0, 1).tolist())
     assert random_batch(data, 5, torch.Generator().manual_seed(0)).recording is None
