@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from jaxtyping import config, install_import_hook
 
-CORE = ("action", "content", "decoder", "frames", "gaussian", "gumbel", "latents", "model", "motion", "speech")
+CORE = ("action", "content", "decoder", "frames", "gaussian", "gumbel", "latents", "model", "motion", "recording", "speech")
 TRAINING = (
     "autoencoding",
     "baselines",

@@ -13,8 +13,9 @@ from torch.nn import functional
 LIGHT, LIGHT_GRID = 0.9, (6, 6)
 """Standard deviation of the logarithm of the light, and the places at which it is drawn."""
 
-STRETCH, TILT, TILT_POINTS = 0.12, 0.05, 6
-"""Standard deviation of the logarithm of the stretch; of the tilt, 5 dB, and the frequencies at which it is drawn."""
+STRETCH, TILT, DEPTH, CURVE_POINTS = 0.15, 0.08, 0.35, 6
+"""Standard deviations of the logarithm of the stretch, of the tilt (8 dB) and of the logarithm of the depth; tilt and
+depth are drawn at so many frequencies."""
 
 
 def random_steps(clip: Float[Tensor, "B T *frame"], count: int, generator: torch.Generator) -> Int[Tensor, "B S"]:
@@ -58,24 +59,29 @@ def motion_view(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) ->
 def motion_voice(
     clip: Float[Tensor, "B T K"], mean_frame: Float[Tensor, "B K"], generator: torch.Generator
 ) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B K"]]:
-    """Spoken by another voice: keeps what is said, hides by whom and through which microphone.
+    """Spoken by another voice in another room: keeps what is said, hides by whom and how it was recorded.
 
     Each clip's frequencies are stretched by one random factor, as by another length of the vocal tract, in its mean
-    frame too. A smooth random curve over frequency is added to the clip alone, as if its mean had been another's.
+    frame too. Its differences from that mean are deepened or flattened by a random curve over frequency, as by less or
+    more noise, and another curve is added to the clip alone, as if its mean had been another's.
     """
     bins = clip.shape[-1]
 
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(len(clip), *shape, generator=generator, device=clip.device)
+    def normal(points: int) -> Float[Tensor, "B points"]:
+        return torch.randn(len(clip), points, generator=generator, device=clip.device)
+
+    def curve(std: float) -> Float[Tensor, "B 1 K"]:
+        points = std * normal(CURVE_POINTS)[:, None]
+        return functional.interpolate(points, bins, mode="linear", align_corners=True)
 
     places = torch.exp(STRETCH * normal(1)) * torch.arange(bins, device=clip.device)
     below = places.floor().long().clamp(max=bins - 1)
     columns = torch.cat([clip, mean_frame[:, None]], 1)
 
-    def at(index: Int[Tensor, "B K"]) -> Float[Tensor, "B T K"]:
+    def at(index: Int[Tensor, "B K"]) -> Float[Tensor, "B _ K"]:
         return columns.gather(2, index[:, None].expand_as(columns))
 
     share = (places - below).clamp(0, 1)[:, None]
     stretched = at(below).lerp(at((below + 1).clamp(max=bins - 1)), share)
-    tilt = functional.interpolate(TILT * normal(1, TILT_POINTS), bins, mode="linear", align_corners=True)
-    return stretched[:, :-1] + tilt, stretched[:, -1]
+    mean = stretched[:, -1:]
+    return mean + curve(DEPTH).exp() * (stretched[:, :-1] - mean) + curve(TILT), mean[:, 0]

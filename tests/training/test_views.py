@@ -26,6 +26,7 @@ def test_another_voice_stretches_clip_and_mean_by_one_factor(monkeypatch: pytest
 
 def test_a_tilt_is_smooth_and_in_the_clip_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "STRETCH", 0.0)
+    monkeypatch.setattr(views, "DEPTH", 0.0)
     clip, mean = torch.rand(200, 5, 200, generator=seeded(1)), torch.rand(200, 200, generator=seeded(2))
     heard, heard_mean = views.motion_voice(clip, mean, seeded())
     torch.testing.assert_close(heard_mean, mean)
@@ -33,6 +34,18 @@ def test_a_tilt_is_smooth_and_in_the_clip_alone(monkeypatch: pytest.MonkeyPatch)
     torch.testing.assert_close(tilt, tilt[:, :1].expand_as(tilt))  # all columns alike
     assert tilt[:, 0, 0].std().item() == pytest.approx(views.TILT, abs=0.01)
     assert (tilt[:, 0].diff(dim=1).abs().amax(1) < 6 * views.TILT / 39).all()
+
+
+def test_differences_from_the_mean_are_deepened_smoothly_over_frequency(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "STRETCH", 0.0)
+    monkeypatch.setattr(views, "TILT", 0.0)
+    clip, mean = torch.rand(200, 5, 200, generator=seeded(1)), torch.full((200, 200), -1.0)
+    heard, heard_mean = views.motion_voice(clip, mean, seeded())
+    torch.testing.assert_close(heard_mean, mean)
+    depth = (heard - mean[:, None]) / (clip - mean[:, None])
+    torch.testing.assert_close(depth, depth[:, :1].expand_as(depth), rtol=1e-3, atol=1e-3)  # all columns alike
+    assert depth[:, 0, 0].log().std().item() == pytest.approx(views.DEPTH, abs=0.05)
+    assert (depth[:, 0].log().diff(dim=1).abs().amax(1) < 6 * views.DEPTH / 39).all()
 
 
 def test_speechs_views_are_refused_for_video_and_the_other_way_round() -> None:
