@@ -60,13 +60,14 @@ class PatchContent(nn.Module):
 class PooledContent(nn.Module):
     """Mean and deviation over time of features of each column of a spectrum: who speaks, through which microphone.
 
-    It cannot see the order of the columns, so what is said can reach the decoder through z^m alone; and it takes any
-    number of columns, of one window or of many of the same recording.
+    It cannot see the order of the columns, so what is said can reach the decoder through z^m alone. A recording longer
+    than the clips a model is trained on is heard in windows as long as those, and is the mean of what they say.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         (bins,), hidden = config.frame_shape, config.hidden_dim
+        self.window = config.frames
         self.columns = nn.Sequential(
             nn.Linear(bins, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2)
         )
@@ -74,7 +75,14 @@ class PooledContent(nn.Module):
         self.head = GaussianHead(hidden, config.content_dim)
 
     def forward(self, clip: Float[Tensor, "B T K"]) -> Gaussian:
-        # A single column has no deviation, and the gradient of that of equal columns is not finite.
         features = self.columns(CONTRAST * clip - 1)
+        windows = [self.head(self._pool(window)) for window in features.split(self.window, 1)]
+        return Gaussian(
+            torch.stack([posterior.mean for posterior in windows]).mean(0),
+            torch.stack([posterior.std for posterior in windows]).mean(0),
+        )
+
+    def _pool(self, features: Float[Tensor, "B T F"]) -> Float[Tensor, "B F"]:
+        # A single column has no deviation, and the gradient of that of equal columns is not finite.
         deviation = (features.var(1, correction=0) + 1e-6).sqrt()
-        return self.head(self.pooled(torch.cat([features.mean(1), deviation], dim=-1)))
+        return self.pooled(torch.cat([features.mean(1), deviation], dim=-1))

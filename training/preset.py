@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from rwae_core.config import ModelConfig
+from rwae_core.config import ModelConfig, SpectrumFrames
+from rwae_core.speech import SpectrumConfig
 from training.baselines.ds_vae import DSVAEConfig
 from training.baselines.fhvae import FHVAEConfig
 from training.baselines.mocogan import MoCoGANConfig
@@ -139,15 +140,22 @@ class Preset(_Section):
     bfloat16: bool = False
 
     @model_validator(mode="after")
-    def _views_are_the_datasets(self) -> Self:
-        speech = self.dataset in ("timit", "librispeech")
+    def _views_are_the_models(self) -> Self:
+        speech = len(self.model.frame_shape) == 1
         of_speech = ("content_windows", "motion_voices")
         of_video = ("content_frames", "motion_colours")
         for name in of_video if speech else of_speech:
             if getattr(self.views, name):
-                raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; {self.dataset} has none")
+                raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; the model reads the other")
         if self.views.motion_voices and getattr(self.model, "motion_input", "frames") != "centred":
             raise ValueError("views: motion_voices leaves the recording's mean out; set motion_input = 'centred'")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_are_the_datasets(self) -> Self:
+        networks = getattr(self.model, "frame_networks", None)
+        if isinstance(networks, SpectrumFrames) and networks.spectrum != SpectrumConfig():
+            raise ValueError("model: every dataset of speech has the spectrum of the defaults; leave 'spectrum' out")
         return self
 
     @model_validator(mode="after")

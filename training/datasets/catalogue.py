@@ -10,6 +10,7 @@ import torch
 from training.datasets import Dataset
 from training.datasets.errors import DataError
 from training.datasets.folder import FolderDataset
+from training.datasets.folder_speech import FolderSpeech
 from training.datasets.human_actions import HumanActions
 from training.datasets.librispeech import LibriSpeech
 from training.datasets.moving_shapes import MovingShapes
@@ -46,13 +47,15 @@ def open_dataset(
 ) -> Dataset:
     """One split of a dataset, cut into sequences of `frames` frames.
 
-    `frame_shape` is what a model reads: your own clips are fitted to it, every other dataset has one shape alone.
+    `frame_shape` is what a model reads: of your own clips, the pictures are fitted to it or, where it is a spectrum's
+    column, the sound is read; every other dataset has one shape alone.
 
     Raises:
         DataError: it is missing or incomplete, or has no sequences of that length or frames of that shape; the message
             says what to do.
     """
-    dataset = DATASETS[name]
+    sound = name == "folder" and frame_shape is not None and len(frame_shape) == 1
+    dataset = FolderSpeech if sound else DATASETS[name]
     if frame_shape is None or frame_shape == dataset.frame_shape:
         return dataset(folder, split, device, frames=frames)
     if dataset is FolderDataset:

@@ -1,4 +1,4 @@
-"""Recorded utterances as windows of a log-magnitude spectrum: what LibriSpeech and TIMIT have in common.
+"""Recorded utterances as windows of a log-magnitude spectrum: what all datasets of speech have in common.
 
 Shapes: B windows of T columns of K bins with values in [0, 1], N samples of a wave in [−1, 1].
 """
@@ -33,6 +33,10 @@ class Recording:
     path: Path
     speaker: str
 
+    def wave(self, sample_rate: int) -> Float[Tensor, " N"]:
+        """Its samples, as `read_wave` reads them."""
+        return read_wave(self.path, sample_rate)
+
 
 class Utterances:
     """All windows of `frames` columns of some recordings, wherever they start.
@@ -49,13 +53,14 @@ class Utterances:
 
     Attributes:
         spectrum_config: What a column is; to be stored with the weights.
+        recordings: Each utterance's.
         paths: The file of each utterance.
         speakers: The name of each speaker, in the order of their first utterances.
         speaker_of: The number of each utterance's speaker.
         first_window: The first window of each utterance, and then the number of all windows.
 
     Raises:
-        DataError: a file is damaged, not 16 kHz mono, or shorter than a window.
+        DataError: a recording is shorter than a window, or what reading it raises.
     """
 
     spectrum_config = SpectrumConfig()
@@ -65,11 +70,12 @@ class Utterances:
     def __init__(self, recordings: Sequence[Recording], device: torch.device | str, frames: int, name: str) -> None:
         self.frames = frames
         self.device = torch.device(device)
+        self.recordings = tuple(recordings)
         self.paths = tuple(recording.path for recording in recordings)
         numbers = {speaker: i for i, speaker in enumerate(dict.fromkeys(r.speaker for r in recordings))}
         self.speakers = tuple(numbers)
         self.speaker_of = torch.tensor([numbers[r.speaker] for r in recordings], device=self.device)
-        spectra = [self._spectrum(path) for path in tqdm(self.paths, desc=name, unit="utterance", leave=False)]
+        spectra = [self._spectrum(each) for each in tqdm(self.recordings, desc=name, unit="utterance", leave=False)]
         lengths = torch.tensor([0, *map(len, spectra)], device=self.device)
         self._columns = torch.cat(spectra)
         self._first_column = lengths.cumsum(0)
@@ -107,19 +113,19 @@ class Utterances:
         return self._columns[first : end - (end - first) % self.frames].unflatten(0, (-1, self.frames)).float()
 
     def wave(self, index: int) -> Float[Tensor, " N"]:
-        """One whole utterance's samples, read from its file."""
-        return read_wave(self.paths[index], self.spectrum_config.sample_rate).to(self.device)
+        """One whole utterance's samples."""
+        return self.recordings[index].wave(self.spectrum_config.sample_rate).to(self.device)
 
     def _utterance_of(self, indices: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         return torch.searchsorted(self.first_window, indices, right=True) - 1
 
-    def _spectrum(self, path: Path) -> Float[Tensor, "columns K"]:
+    def _spectrum(self, recording: Recording) -> Float[Tensor, "columns K"]:
         config = self.spectrum_config
-        spectrum = analyse(read_wave(path, config.sample_rate).to(self.device)[None], config)[0].half()
+        spectrum = analyse(recording.wave(config.sample_rate).to(self.device)[None], config)[0].half()
         if len(spectrum) < self.frames:
             raise DataError(
-                f"{path} has {len(spectrum)} columns of 10 ms, a window {self.frames}: take the file away, fetch it "
-                "again if it should be longer, or train on shorter windows"
+                f"{recording.path} has {len(spectrum)} columns of 10 ms, a window {self.frames}: take the file away, "
+                "fetch it again if it should be longer, or train on shorter windows"
             )
         return spectrum
 

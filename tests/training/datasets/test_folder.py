@@ -17,7 +17,8 @@ from training import export, train
 from training.datasets import Dataset, decoded
 from training.datasets.catalogue import open_dataset
 from training.datasets.errors import DataError
-from training.datasets.folder import FolderDataset, of_split
+from training.datasets.folder import FolderDataset
+from training.datasets.own_files import of_split
 
 from ..test_train import JOINT
 
@@ -246,7 +247,7 @@ def test_what_a_folder_lacks_is_said(clips: Path, tmp_path: Path, capsys: pytest
         file.writeframes(bytes(8000))
     for name in ("1.wav", "2.wav"):
         (folder / name).write_bytes(sound.getvalue())
-    with pytest.raises(DataError, match="holds sound and no video"):
+    with pytest.raises(DataError, match="holds sound and no video; it is trained on with --preset folder-speech"):
         FolderDataset(folder, "train")
 
 
