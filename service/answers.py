@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from fastapi import Request, Response
 
-from rwae_core.media.encode import encode_video
-from service import formats
+from service.formats import MEDIA_TYPES
 from service.library import Model
-from service.schemas import Format, Item
-from service.verbs import Codes, Frames
+from service.schemas import Format, Item, Items, Swapped, Swaps
+from service.verbs.base import Codes
 
 
 @contextmanager
@@ -32,21 +31,29 @@ async def reply(
     with stage(request, "encode"):
         body = await request.app.state.media.write(render)
     headers = {"X-Model": model.id, **({} if seed is None else {"X-Seed": str(seed)})}
-    return Response(body, headers=headers, media_type=formats.MEDIA_TYPES[form])
+    return Response(body, headers=headers, media_type=MEDIA_TYPES[form])
 
 
-def embedded(frames: Frames, fps: float, scale: int) -> dict[str, str]:
-    """A clip as it stands in JSON."""
-    data = encode_video(frames, fps, formats.EMBEDDED, scale)
-    return {"media_type": formats.MEDIA_TYPES[formats.EMBEDDED], "data": base64.b64encode(data).decode()}
+def swaps(model: Model, there: bytes, back: bytes, form: Format) -> str:
+    """Both directions of a swap as JSON, from their files."""
+    directions = [
+        Swapped(content="content", motion="motion", **_embedded(there, form)),
+        Swapped(content="motion", motion="content", **_embedded(back, form)),
+    ]
+    return Swaps(model=model.id, swaps=directions).model_dump_json()
 
 
-def item(frames: Frames, codes: Codes, fps: float, scale: int) -> Item:
-    """A clip and its codes as they stand in JSON."""
-    return Item(**embedded(frames, fps, scale), **numbers(codes))
+def items(model: Model, seed: int | None, clips: Iterable[tuple[bytes, Codes]], form: Format) -> str:
+    """Clips and their codes as JSON, from their files."""
+    listed = [Item(**_embedded(data, form), **numbers(codes)) for data, codes in clips]
+    return Items(model=model.id, seed=seed, items=listed).model_dump_json()
 
 
 def numbers(codes: Codes) -> dict[str, Any]:
     """Codes as they stand in JSON."""
     action = None if codes.action is None else codes.action.tolist()
     return {"z_c": codes.z_c.tolist(), "z_m": codes.z_m.tolist(), "action": action}
+
+
+def _embedded(data: bytes, form: Format) -> dict[str, str]:
+    return {"media_type": MEDIA_TYPES[form], "data": base64.b64encode(data).decode()}

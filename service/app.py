@@ -99,7 +99,7 @@ async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], e
         # Float32 is to mean float32 on GPUs too: batches of other sizes must give the same codes to 1e-4.
         torch.backends.cudnn.allow_tf32 = False
         return Engine(
-            load_library(settings.weights_dir, devices, settings.default_video_model),
+            load_library(settings.weights_dir, devices, settings.default_video_model, settings.default_audio_model),
             devices,
             dtype=getattr(torch, settings.dtype),
             max_batch_frames=settings.max_batch_frames,

@@ -18,7 +18,7 @@ from typing import Any, Generic
 import torch
 
 from service.library import Library, Model
-from service.verbs import Answer, Work
+from service.verbs.base import Answer, Work
 
 
 class QueueFullError(Exception):

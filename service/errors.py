@@ -114,7 +114,10 @@ KINDS: dict[type[Exception], Kind] = {
     NoModelError: Kind(503, "no-model", "No model is loaded", "No model is loaded; the log of the service says why."),
     ClosedError: Kind(503, "shutting-down", "Shutting down", "The service is shutting down: try again soon."),
     DeadlineError: Kind(
-        504, "deadline", "Not done in time", "The answer was not there within 30 s: ask for fewer frames."
+        504,
+        "deadline",
+        "Not done in time",
+        "The answer was not there within 30 s: ask for less, or send a shorter clip.",
     ),
     MediaTimeoutError: Kind(
         504, "deadline", "Not done in time", "file: The file was not decoded in time: send a shorter clip."

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rwae_core.config import ModelConfig
+from rwae_core.config import ModelConfig, SpectrumFrames
 from rwae_core.errors import RwaeError
+from rwae_core.media.sniff import Modality
 from rwae_core.model import RWAE
 from rwae_core.weights import WeightsConfig, load_weights
-from service.verbs import Codes, Decode, Encode, Generate, Swap
+from service.verbs import audio, video
+from service.verbs.base import Codes
 
 logger = logging.getLogger(__name__)
 
@@ -43,36 +45,55 @@ class Model:
         """Shapes and structure of the model."""
         return self.weights.model
 
+    @property
+    def modality(self) -> Modality:
+        """What the model reads and makes."""
+        return "audio" if isinstance(self.config.frame_networks, SpectrumFrames) else "video"
+
 
 @dataclass(frozen=True)
 class Library:
-    """Models by name, and which of them serves requests that name none."""
+    """Models by name, and which of them serves requests of a modality that name none."""
 
     models: Mapping[str, Model] = field(default_factory=dict)
-    default: str | None = None
+    defaults: Mapping[Modality, str] = field(default_factory=dict)
 
-    def find(self, name: str | None) -> Model:
-        """The model of that name, or the default.
+    def find(self, name: str | None, modality: Modality = "video") -> Model:
+        """The model of that name, or where it is None or empty the modality's default.
 
         Raises:
             UnknownModelError: there is no such model; the message lists those there are.
-            NoModelError: there is no model.
+            NoModelError: there is no model at all.
         """
-        if self.default is None:
-            raise NoModelError("No model is loaded; the log of the service says why.")
-        model = self.models.get(name or self.default)
+        self.check_any()
+        if not name and modality not in self.defaults:
+            raise UnknownModelError(
+                f"There is no {modality} model; name one of those served: {', '.join(self.models)}."
+            )
+        model = self.models.get(name or self.defaults[modality])
         if model is None:
             raise UnknownModelError(f"There is no model of that name; served are: {', '.join(self.models)}.")
         return model
 
+    def check_any(self) -> None:
+        """Raises NoModelError where there is no model at all."""
+        if not self.models:
+            raise NoModelError("No model is loaded; the log of the service says why.")
 
-def load_library(folder: Path, devices: Sequence[torch.device], default: str | None = None) -> Library:
+
+def load_library(
+    folder: Path,
+    devices: Sequence[torch.device],
+    default_video: str | None = None,
+    default_audio: str | None = None,
+) -> Library:
     """Reads every model of a weights folder onto every device and tries it; what is broken is logged and left out.
 
     Args:
         folder: One folder for each model, as `rwae_core.weights` writes them.
         devices: Where the networks go.
-        default: The model for requests that name none; the first by name where it is absent or broken.
+        default_video: The model for requests that name none; the first by name where it is absent or broken.
+        default_audio: The same for audio.
     """
     models: dict[str, Model] = {}
     try:
@@ -94,22 +115,35 @@ def load_library(folder: Path, devices: Sequence[torch.device], default: str | N
         networks = {device: network for device, (network, _) in loaded.items()}
         models[candidate.name] = Model(candidate.name, loaded[devices[0]][1], networks)
         logger.info("weights '%s' loaded", candidate.name)
-    if default is not None and default not in models:
-        logger.error("the default model '%s' is not among those loaded: %s", default, ", ".join(models) or "none")
-        default = None
-    return Library(models, default or next(iter(models), None))
+    defaults: dict[Modality, str] = {}
+    wishes: tuple[tuple[Modality, str | None], ...] = (("video", default_video), ("audio", default_audio))
+    for modality, wished in wishes:
+        found = [model.id for model in models.values() if model.modality == modality]
+        if wished is not None and wished not in found:
+            names = ", ".join(found) or "none"
+            logger.error("the default model '%s' is not among the %s models loaded: %s", wished, modality, names)
+        if found:
+            defaults[modality] = wished if wished in found else found[0]
+    return Library(models, defaults)
 
 
 @torch.inference_mode()
 def _warm_up(network: RWAE, config: ModelConfig) -> None:
     """Runs each verb once: it proves that the model works, and no request pays for lazy initialisation."""
-    clip = np.zeros((config.frames, config.size, config.size, config.channels), np.uint8)
     codes = Codes(
         np.zeros(config.content_dim, np.float32),
         np.zeros((config.frames, config.motion_dim), np.float32),
         np.zeros(config.actions, np.float32) if config.actions else None,
     )
-    Encode.run(network, [Encode(clip)])
-    Decode.run(network, [Decode(codes)])
-    Swap.run(network, [Swap(clip, clip)])
-    Generate.run(network, [Generate(1, config.frames, seed=0)])
+    if isinstance(config.frame_networks, SpectrumFrames):
+        wave = np.zeros(config.frames * config.frame_networks.spectrum.hop, np.float32)
+        audio.Encode.run(network, [audio.Encode(wave)])
+        audio.Decode.run(network, [audio.Decode(codes)])
+        audio.Swap.run(network, [audio.Swap(wave, wave)])
+        audio.Generate.run(network, [audio.Generate(1, config.frames, seed=0)])
+    else:
+        clip = np.zeros((config.frames, config.size, config.size, config.channels), np.uint8)
+        video.Encode.run(network, [video.Encode(clip)])
+        video.Decode.run(network, [video.Decode(codes)])
+        video.Swap.run(network, [video.Swap(clip, clip)])
+        video.Generate.run(network, [video.Generate(1, config.frames, seed=0)])

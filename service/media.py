@@ -11,11 +11,12 @@ from typing import TypeVar
 from fastapi import UploadFile
 
 from rwae_core.config import ModelConfig
-from rwae_core.media.clip import VideoClip
-from rwae_core.media.errors import MediaError
+from rwae_core.media.clip import AudioClip, VideoClip
+from rwae_core.media.errors import MediaError, UndecodableMediaError, UnsupportedMediaError
 from rwae_core.media.fit import Fit
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.pool import MediaPool
+from rwae_core.media.sniff import Modality
 from service.engine import QueueFullError
 from service.errors import FieldError
 from service.settings import Settings
@@ -36,6 +37,7 @@ class MediaRooms:
             max_bytes=settings.max_upload_bytes,
             max_frames=settings.max_frames,
             max_pixels=settings.max_pixels,
+            max_seconds=settings.max_seconds,
             timeout_s=settings.request_timeout_s,
             memory_mb=DECODER_MEMORY_MB,
         )
@@ -45,7 +47,24 @@ class MediaRooms:
         self._room = settings.queue_size + settings.decode_workers
         self._decoding = 0
 
-    async def read(self, field: str, upload: UploadFile, config: ModelConfig, fit: Fit, deadline: float) -> VideoClip:
+    async def modality(self, field: str, upload: UploadFile, deadline: float) -> Modality | None:
+        """Whether an upload is video or sound; None where that cannot be told, which decoding will say better.
+
+        Raises:
+            FieldError, QueueFullError: as for `read_video`.
+        """
+
+        def look(data: bytes, timeout: float) -> Modality | None:
+            try:
+                return self._pool.modality(data, timeout=timeout)
+            except (UnsupportedMediaError, UndecodableMediaError):
+                return None
+
+        return await self._read(field, upload, look, deadline)
+
+    async def read_video(
+        self, field: str, upload: UploadFile, config: ModelConfig, fit: Fit, deadline: float
+    ) -> VideoClip:
         """The clip of an upload, fitted to a model, by the deadline (`time.monotonic`).
 
         Raises:
@@ -53,17 +72,33 @@ class MediaRooms:
             QueueFullError: too many uploads wait to be decoded.
         """
 
-        def decode() -> VideoClip:
+        def decode(data: bytes, timeout: float) -> VideoClip:
+            size, channels = config.size, config.channels
+            return self._pool.decode_video(data, size=size, channels=channels, fit=fit, timeout=timeout)
+
+        return await self._read(field, upload, decode, deadline)
+
+    async def read_audio(self, field: str, upload: UploadFile, sample_rate: int, deadline: float) -> AudioClip:
+        """The sound of an upload at a model's rate, as `read_video` does it."""
+
+        def decode(data: bytes, timeout: float) -> AudioClip:
+            return self._pool.decode_audio(data, sample_rate=sample_rate, timeout=timeout)
+
+        return await self._read(field, upload, decode, deadline)
+
+    async def _read(
+        self, field: str, upload: UploadFile, use: Callable[[bytes, float], Result], deadline: float
+    ) -> Result:
+        def run() -> Result:
+            upload.file.seek(0)
             data = upload.file.read()  # here, so that no more uploads are in memory than are decoded
-            return self._pool.decode_video(
-                data, size=config.size, channels=config.channels, fit=fit, timeout=deadline - time.monotonic()
-            )
+            return use(data, deadline - time.monotonic())
 
         if self._decoding >= self._room:
             raise QueueFullError(retry_after_s=2)
         self._decoding += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, decode)
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, run)
         except MediaError as error:
             raise FieldError(field, f"{field}: {error}", error) from error
         finally:

@@ -207,7 +207,9 @@ class Deadline:
                         if (await receive())["type"] == "http.disconnect":
                             gone.set()
             except TimeoutError:
-                return DeadlineError(f"The answer was not there within {self.seconds:g} s: ask for fewer frames.")
+                return DeadlineError(
+                    f"The answer was not there within {self.seconds:g} s: ask for less, or send a shorter clip."
+                )
             return ClientDisconnect()
 
         answering, lapsing = asyncio.ensure_future(self.app(scope, reading, starting)), asyncio.ensure_future(lapse())

@@ -8,11 +8,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from rwae_core.media.encode import MEDIA_TYPES
+from rwae_core.media.sniff import Modality
+from service.formats import JSON, MEDIA_TYPES
+from service.library import Model
 from service.schemas import LARGEST_SEED, Problem
 
 
-def json_answer(answer: type[BaseModel], *, seed: bool = False) -> dict[str, Any]:
+def json_answer(answer: Any, *, seed: bool = False) -> dict[str, Any]:
     """OpenAPI of a JSON answer and its headers."""
     return {"model": answer, "description": "The answer", "headers": _headers(seed)}
 
@@ -23,7 +25,7 @@ def media_answer(answer: type[BaseModel], *, seed: bool = False) -> dict[str, An
     return {
         **json_answer(answer, seed=seed),
         "description": "Media of the form that `format`, or else `Accept`, asks for; or JSON",
-        "content": dict.fromkeys(MEDIA_TYPES.values(), binary),
+        "content": {media_type: binary for form, media_type in MEDIA_TYPES.items() if form != JSON},
     }
 
 
@@ -46,25 +48,38 @@ def install(app: FastAPI) -> None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document["components"]["schemas"]
         schemas["Problem"] = Problem.model_json_schema()
-        schemas["DecodeRequest"]["examples"] = [_codes(app)]
+        schemas["DecodeRequest"]["examples"], schemas["GenerateRequest"]["examples"] = _examples(app)
         _whole_bounds(document)
-        if app.state.engine is not None:  # until then, what `_codes` says is provisional
+        if app.state.engine is not None:  # until then, what `_examples` says is provisional
             app.openapi_schema = document
         return document
 
     app.openapi = describe  # type: ignore[method-assign]
 
 
-def _codes(app: FastAPI) -> dict[str, Any]:
-    """Codes of the default model's dimensions, so that the example can be sent as it is."""
+def _examples(app: FastAPI) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Bodies of `/decode` and `/generate` for the default model of each modality, so that they can be sent as is."""
     engine = app.state.engine
-    if engine is None or engine.library.default is None:
-        return {"z_c": [0.5, -1.0], "z_m": [[0.1], [0.2]]}
-    config = engine.library.find(None).config
+    if engine is None or not engine.library.models:
+        return [{"z_c": [0.5, -1.0], "z_m": [[0.1], [0.2]]}], [_NEW_CLIPS["video"]]
+    library = engine.library
+    named = {modality: {} if modality == "video" else {"model": name} for modality, name in library.defaults.items()}
+    codes = [{**named[modality], **_codes(library.find(name))} for modality, name in library.defaults.items()]
+    return codes, [{**named[modality], **_NEW_CLIPS[modality]} for modality in library.defaults]
+
+
+_NEW_CLIPS: dict[Modality, dict[str, Any]] = {
+    "video": {"n": 4, "frames": 16, "seed": 7, "format": "gif", "scale": 2},
+    "audio": {"n": 1, "frames": 100, "seed": 7, "format": "flac"},
+}
+
+
+def _codes(model: Model) -> dict[str, Any]:
+    config = model.config
     return {
         "z_c": [0.0] * config.content_dim,
         "z_m": [[step / 4] * config.motion_dim for step in range(min(4, config.frames))],
-        "format": "gif",
+        "format": _NEW_CLIPS[model.modality]["format"],
     }
 
 

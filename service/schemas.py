@@ -8,10 +8,10 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rwae_core.media.clip import MAX_FPS, MIN_FPS
-from rwae_core.media.encode import VideoFormat
+from rwae_core.media.encode import AudioFormat, VideoFormat
 from rwae_core.media.fit import Fit
 
-Format = Literal[VideoFormat, "json"]
+Format = Literal[VideoFormat, AudioFormat, "json"]
 
 LARGEST_CODE = 1e6
 LARGEST_SEED = 2**63 - 1
@@ -28,7 +28,8 @@ class _Request(BaseModel):
     model: str | None = Field(
         None,
         max_length=100,
-        description="A model of `/models`; the default one where it is absent.",
+        description="A model of `/models`. Where it is absent: the default model of what is uploaded, video or sound "
+        "(of a film with sound: video); where nothing is uploaded, the default video model.",
         examples=["sprites"],
     )
 
@@ -36,22 +37,26 @@ class _Request(BaseModel):
 class _Output(_Request):
     format: Format | None = Field(
         None,
-        description="Form of the answer: `mp4` (H.264), `webm`, `gif`, `webp`, `apng` (lossless), `png` (lossless, "
-        "frames side by side) or `json`. Where it is absent the header `Accept` decides, and without that it is `mp4`.",
+        description="Form of the answer. Of video: `mp4` (H.264), `webm`, `gif`, `webp`, `apng` (lossless), `png` "
+        "(lossless, frames side by side). Of sound: `wav` (16 bits), `flac` (lossless), `ogg` (Vorbis). Of either: "
+        "`json`. Where it is absent the header `Accept` decides, and without that it is `mp4` or `wav`.",
         examples=["mp4"],
     )
     fps: Fps | None = Field(
         None,
-        description="Frames a second of the answer; the motion's own where absent, else the model's.",
+        description="Frames a second of the answer; the motion's own where absent, else the model's. Video only.",
         examples=[8],
     )
-    scale: Scale = Field(1, description="Enlarges every pixel to scale × scale pixels.", examples=[4])
+    scale: Scale = Field(1, description="Enlarges every pixel to scale × scale pixels. Video only.", examples=[4])
 
 
 class EncodeForm(_Request):
     """A clip, and how to encode it."""
 
-    file: UploadFile = Field(description="The clip: MP4, MOV, WebM, GIF, animated WebP or APNG.")
+    file: UploadFile = Field(
+        description="The clip. Video: MP4, MOV, WebM, GIF, animated WebP or APNG. Sound: WAV, FLAC, OGG, MP3, or MP4 "
+        "and WebM, of whatever rate and up to 8 channels. The bytes decide, not the name."
+    )
     sample: bool = Field(False, description="Draw the codes from the posteriors, instead of giving their means.")
     seed: Seed | None = Field(None, description="Decides the draw of `sample`; drawn where absent.", examples=[7])
     fit: Fit = Field("crop", description="How frames become square: centre-cropped, padded with black, or stretched.")
@@ -60,8 +65,8 @@ class EncodeForm(_Request):
 class SwapForm(_Output):
     """Two clips: what the answer shows, and how it moves."""
 
-    content: UploadFile = Field(description="The clip whose content is kept: who or what it shows.")
-    motion: UploadFile = Field(description="The clip whose motion is kept: what happens in it.")
+    content: UploadFile = Field(description="The clip whose content is kept: who or what it shows, or who speaks.")
+    motion: UploadFile = Field(description="The clip whose motion is kept: what happens in it, or what is said.")
     fit: Fit = Field("crop", description="How frames become square: centre-cropped, padded with black, or stretched.")
 
 
@@ -70,7 +75,8 @@ class DecodeRequest(_Output):
 
     z_c: Vector = Field(description="Content code, of the model's `content_dim` numbers.")
     z_m: list[Vector] = Field(
-        min_length=1, description="Motion codes, one of the model's `motion_dim` numbers for each frame."
+        min_length=1,
+        description="Motion codes, one of the model's `motion_dim` numbers for each frame, or column of a spectrum.",
     )
     action: Vector | None = Field(None, description="Weights of the actions, for models that have any.")
 
@@ -78,19 +84,19 @@ class DecodeRequest(_Output):
 class GenerateRequest(_Output):
     """How many new clips of what length, and what of them is fixed."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"n": 4, "frames": 16, "seed": 7, "format": "gif", "scale": 2}]}
-    )
-
     n: int = Field(
-        1, ge=1, le=1024, description="Clips. More than one: tiled into a grid, or a list in JSON.", examples=[4]
+        1,
+        ge=1,
+        le=1024,
+        description="Clips. More than one: tiled into a grid (video), or a list in JSON.",
+        examples=[4],
     )
     frames: int | None = Field(
         None,
         ge=1,
         le=1_000_000,
-        description="Frames of each clip; where absent the model's own number, or as many as `z_m` has if "
-        "that is more. n × frames is limited by the service's `MAX_GENERATE`.",
+        description="Frames (of sound: columns) of each clip; where absent the model's own number, or as many as "
+        "`z_m` has if that is more. n × frames is limited by the service's `MAX_GENERATE`.",
         examples=[16],
     )
     seed: Seed | None = Field(None, description="Decides the draws; drawn where absent, and told.", examples=[7])
@@ -117,14 +123,23 @@ class GenerateRequest(_Output):
         return stream
 
 
-class ClipShape(BaseModel):
-    """What a model's clips look like. Any length can be encoded and generated."""
+class VideoShape(BaseModel):
+    """What a video model's clips look like. Any length can be encoded and generated."""
 
     frames: int = Field(description="Frames of the clips it was trained on.", examples=[8])
     height: int = Field(description="Pixels.", examples=[64])
     width: int = Field(description="Pixels.", examples=[64])
     channels: int = Field(description="3 for colour, 1 for grey.", examples=[3])
     fps: float = Field(description="Frames a second of generated clips.", examples=[8.0])
+
+
+class AudioShape(BaseModel):
+    """What an audio model's clips are: columns of a spectrum. Any length can be encoded and generated."""
+
+    frames: int = Field(description="Columns of the clips it was trained on.", examples=[20])
+    bins: int = Field(description="Numbers in a column.", examples=[200])
+    sample_rate: int = Field(description="Samples a second of the sound that it makes.", examples=[16000])
+    hop_s: float = Field(description="Seconds from one column to the next.", examples=[0.01])
 
 
 class ModelInfo(BaseModel):
@@ -136,7 +151,7 @@ class ModelInfo(BaseModel):
     content_dim: int = Field(description="Numbers in z_c.", examples=[64])
     motion_dim: int = Field(description="Numbers in each step of z_m.", examples=[12])
     actions: int = Field(description="Actions the model tells apart; 0 where it has none.", examples=[0])
-    clip: ClipShape
+    clip: VideoShape | AudioShape
     card: str = Field(description="The model in one line.", examples=["Sprites: pixel people who walk, slash and cast"])
     metrics: dict[str, float] = Field(description="Measured figures.", examples=[{"swap_error_action": 3.7}])
 
@@ -147,22 +162,40 @@ class Models(BaseModel):
     models: list[ModelInfo]
 
 
-class Encoding(BaseModel):
-    """Codes of a clip."""
-
+class _Encoding(BaseModel):
     model: str = Field(examples=["sprites"])
-    modality: Literal["video", "audio"] = Field(examples=["video"])
     frames: int = Field(description="T, the steps of z_m.", examples=[2])
-    fps: float = Field(description="Frames a second of the clip.", examples=[8.0])
     z_c: list[float] = Field(description="Content code.", examples=[[0.12, -1.3, 0.5]])
     z_m: list[list[float]] = Field(description="Motion code of each frame.", examples=[[[0.4, 1.1], [0.5, 0.9]]])
     action: list[float] | None = Field(description="Weights of the actions, where the model has any.", examples=[None])
+    seed: int | None = Field(description="Seed of the draw, where `sample` asked for one.", examples=[None])
+
+
+class VideoEncoding(_Encoding):
+    """Codes of a video clip."""
+
+    modality: Literal["video"]
+    fps: float = Field(description="Frames a second of the clip.", examples=[8.0])
     psnr_db: float = Field(
         description="How well the model can say this clip back: peak signal-to-noise ratio of the decoded codes, in "
         "dB. A clip unlike the training data shows here.",
         examples=[31.5],
     )
-    seed: int | None = Field(description="Seed of the draw, where `sample` asked for one.", examples=[None])
+
+
+class AudioEncoding(_Encoding):
+    """Codes of a sound: z_c is the mean over its windows, z_m runs through it."""
+
+    modality: Literal["audio"]
+    hop_s: float = Field(description="Seconds from one step of z_m to the next.", examples=[0.01])
+    lsd_db: float = Field(
+        description="How well the model can say this clip back: log-spectral distance of the decoded codes, the mean "
+        "over columns of the root mean square over bins, in dB. A clip unlike the training data shows here.",
+        examples=[7.2],
+    )
+
+
+Encoding = Annotated[VideoEncoding | AudioEncoding, Field(discriminator="modality")]
 
 
 class Media(BaseModel):

@@ -60,9 +60,9 @@ class Settings(BaseSettings):
         description="CPU threads of inference; default: the CPUs this process may use",
     )
     default_video_model: str | None = Field(
-        None, description="model for requests that name none; default: the first by name"
+        None, description="video model for requests that name none; default: the first by name"
     )
-    default_audio_model: str | None = Field(None, description="the same for audio, once audio models are served")
+    default_audio_model: str | None = Field(None, description="the same for audio")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="comma-separated keys, one of which every request must bring; none: open to all"
     )
@@ -78,8 +78,13 @@ class Settings(BaseSettings):
         le=1 << 28,
         description="pixels of one frame, uploaded or answered; a whole answer has 16 times as many",
     )
-    max_seconds: float = Field(60, gt=0, le=3600, description="seconds of uploaded audio, once audio models are served")
-    max_generate: int = Field(1024, ge=1, le=1_000_000, description="clips × frames of one `/generate` or `/decode`")
+    max_seconds: float = Field(60, gt=0, le=3600, description="seconds of one uploaded sound")
+    max_generate: int = Field(
+        1024,
+        ge=1,
+        le=1_000_000,
+        description="clips × frames of one `/generate` or `/decode`; of sound at least MAX_SECONDS",
+    )
     max_batch_frames: int = Field(
         512, ge=1, le=1_000_000, description="frames that share one pass of the model; a larger request passes alone"
     )

@@ -10,13 +10,29 @@ from numpy.typing import NDArray
 
 from rwae_core.media.animations import animation_frames
 from rwae_core.media.clip import AudioClip, VideoClip
+from rwae_core.media.containers import open_container
 from rwae_core.media.errors import MediaError, MediaModalityError, UndecodableMediaError
-from rwae_core.media.films import film_frames
+from rwae_core.media.films import film_frames, pictures
 from rwae_core.media.fit import Fit, fit_frame
 from rwae_core.media.limits import MediaLimits
-from rwae_core.media.sniff import sniff
+from rwae_core.media.sniff import Modality, sniff
 from rwae_core.media.sounds import sound_samples
 from rwae_core.media.timing import even
+
+
+def modality(data: bytes, limits: MediaLimits) -> Modality:
+    """Whether a file is video or sound; no decoder sees it. A film with sound is video.
+
+    Raises:
+        UnsupportedMediaError, UndecodableMediaError, MediaTooLargeError: as far as that shows by now.
+    """
+    with _whatever_is_raised(best="MP4 or WAV"):
+        limits.check_bytes(len(data))
+        kind = sniff(data)
+        if kind in ("mp4", "webm"):
+            with open_container(data, kind) as container:
+                return "video" if pictures(container) else "audio"
+        return "video" if kind in ("gif", "webp", "apng") else "audio"
 
 
 def decode_video(data: bytes, *, size: int, channels: int, fit: Fit, limits: MediaLimits) -> VideoClip:

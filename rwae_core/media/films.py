@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import cast
 
 import numpy as np
+from av.container import InputContainer
 from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -40,7 +41,11 @@ def film_frames(data: bytes, kind: ContainerKind, limits: MediaLimits) -> Iterat
         av.FFmpegError: the file is damaged.
     """
     with open_container(data, kind) as container:
-        stream = _pictures(container.streams.video, bool(container.streams.audio))
+        stream = pictures(container)
+        if stream is None and container.streams.audio:
+            raise MediaModalityError("The file holds sound and no pictures: send a video clip.")
+        if stream is None:
+            raise UndecodableMediaError("The file holds no pictures: export the clip again, best as H.264 in MP4.")
         decoder = _decoder(stream, limits)
         limits.check_pixels(stream.codec_context.width, stream.codec_context.height)
         limits.check_frames(stream.frames)
@@ -52,13 +57,9 @@ def film_frames(data: bytes, kind: ContainerKind, limits: MediaLimits) -> Iterat
                 count += 1
 
 
-def _pictures(streams: tuple[VideoStream, ...], sound: bool) -> VideoStream:
-    for stream in streams:
-        if not stream.disposition & Disposition.attached_pic:  # a cover is no clip
-            return stream
-    if sound:
-        raise MediaModalityError("The file holds sound and no pictures: send a video clip.")
-    raise UndecodableMediaError("The file holds no pictures: export the clip again, best as H.264 in MP4.")
+def pictures(container: InputContainer) -> VideoStream | None:
+    """The first stream of pictures; a cover is no clip."""
+    return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
 
 
 def _decoder(stream: VideoStream, limits: MediaLimits) -> VideoCodecContext:

@@ -23,9 +23,10 @@ from rwae_core.media.clip import MAX_FPS, MIN_FPS, AudioClip, VideoClip
 from rwae_core.media.errors import MediaError, MediaTimeoutError, MediaTooLargeError, UndecodableMediaError
 from rwae_core.media.fit import Fit
 from rwae_core.media.limits import MediaLimits
+from rwae_core.media.sniff import Modality, signature
 from rwae_core.media.wire import OUT_OF_MEMORY, READY, receive, send
 
-Clip = TypeVar("Clip", VideoClip, AudioClip)
+Answer = TypeVar("Answer", VideoClip, AudioClip, Modality)
 
 STARTUP_S = 60.0
 KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG")
@@ -88,7 +89,7 @@ class MediaPool:
                 raise ValueError("the answer holds no clip")
             return clip
 
-        request = {"modality": "video", "size": size, "channels": channels, "fit": fit}
+        request = {"wanted": "video", "size": size, "channels": channels, "fit": fit}
         return self._decode(data, request, self.limits.max_frames * size * size * channels, read, timeout)
 
     def decode_audio(self, data: bytes, *, sample_rate: int, timeout: float | None = None) -> AudioClip:
@@ -111,17 +112,31 @@ class MediaPool:
             return AudioClip(samples, sample_rate)
 
         max_samples = math.ceil(self.limits.max_seconds * sample_rate)
-        request = {"modality": "audio", "sample_rate": sample_rate}
+        request = {"wanted": "audio", "sample_rate": sample_rate}
         return self._decode(data, request, max_samples * np.dtype(np.float32).itemsize, read, timeout)
+
+    def modality(self, data: bytes, *, timeout: float | None = None) -> Modality:
+        """Whether a file is video or sound, as `rwae_core.media.decode.modality` says; most first bytes tell at once.
+
+        Raises:
+            MediaError, RuntimeError: as for `decode_video`; what is damaged beyond its first bytes need not show.
+        """
+        kind = signature(data)
+        if kind in ("wav", "flac", "ogg", "mp3"):
+            return "audio"
+        if kind in ("gif", "webp", "apng"):
+            return "video"
+        modalities: dict[str, Modality] = {"video": "video", "audio": "audio"}
+        return self._decode(data, {"wanted": "modality"}, 0, lambda head, _: modalities[head["modality"]], timeout)
 
     def _decode(
         self,
         data: bytes,
         request: dict[str, Any],
         max_body: int,
-        read: Callable[[dict[str, Any], bytearray], Clip],
+        read: Callable[[dict[str, Any], bytearray], Answer],
         timeout: float | None,
-    ) -> Clip:
+    ) -> Answer:
         self.limits.check_bytes(len(data))
         deadline = None if timeout is None else time.monotonic() + timeout
         worker = self._take(deadline)
@@ -238,9 +253,9 @@ class _Worker:
         data: bytes,
         request: dict[str, Any],
         max_body: int,
-        read: Callable[[dict[str, Any], bytearray], Clip],
+        read: Callable[[dict[str, Any], bytearray], Answer],
         deadline: float | None,
-    ) -> Clip:
+    ) -> Answer:
         """Has the process decode; unless it answers as it should, it does not survive.
 
         Args:

@@ -13,6 +13,8 @@ ContainerKind = Literal["mp4", "webm"]
 AnimationKind = Literal["gif", "webp", "apng"]
 SoundKind = Literal["wav", "flac", "ogg", "mp3"]
 Kind = ContainerKind | AnimationKind | SoundKind
+Modality = Literal["video", "audio"]
+"""What a clip is. A film with sound is video, to whoever does not ask for its sound."""
 
 SUPPORTED = "MP4, MOV, WebM, GIF, animated WebP or APNG for video, WAV, FLAC, OGG, MP3, MP4 or WebM for audio"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -29,7 +31,7 @@ def sniff(data: bytes) -> Kind:
     """
     if not data:
         raise UndecodableMediaError("The file is empty: send a clip.")
-    kind = next((kind for kind, holds in _SIGNS.items() if holds(data)), None)
+    kind = signature(data)
     if kind is None and not data.startswith(b"\xff\xd8\xff"):  # JPEG
         raise UnsupportedMediaError(f"The file is of no supported kind: send {SUPPORTED}.")
     try:
@@ -39,6 +41,11 @@ def sniff(data: bytes) -> Kind:
     if kind is None or not moves:
         raise UnsupportedMediaError(f"The file is a still image: send a clip, {SUPPORTED}.")
     return kind
+
+
+def signature(data: bytes) -> Kind | None:
+    """The kind that a file's first bytes tell, None where they tell none; it may be damaged, or a still image."""
+    return next((kind for kind, holds in _SIGNS.items() if holds(data)), None)
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -21,7 +21,7 @@ import av.audio.stream  # these four would else be imported when a file first ne
 import av.subtitles.stream  # noqa: F401
 from PIL import Image, ImageColor, ImagePalette  # noqa: F401
 
-from rwae_core.media.decode import decode_audio, decode_video
+from rwae_core.media.decode import decode_audio, decode_video, modality
 from rwae_core.media.errors import MediaError
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.wire import OUT_OF_MEMORY, READY, receive, send
@@ -55,9 +55,11 @@ def serve(channel: socket.socket, limits: MediaLimits) -> None:
     send(channel, header, body, deadline=None)
 
 
-def decode(data: bytes, limits: MediaLimits, *, modality: str, **request: Any) -> tuple[dict[str, Any], memoryview]:
+def decode(data: bytes, limits: MediaLimits, *, wanted: str, **request: Any) -> tuple[dict[str, Any], memoryview]:
     """A clip as it goes over the wire: what its header says, and its frames or samples."""
-    if modality == "audio":
+    if wanted == "modality":
+        return {"modality": modality(data, limits)}, memoryview(b"")
+    if wanted == "audio":
         return {}, decode_audio(data, limits=limits, **request).samples.data.cast("B")
     clip = decode_video(data, limits=limits, **request)
     return {"fps": clip.fps}, clip.frames.data.cast("B")

@@ -5,6 +5,6 @@ windows of 20 columns that a model was trained on are slices of one spectrum, so
 """
 
 from rwae_core.speech.spectrum import SpectrumConfig, analyse
-from rwae_core.speech.synthesis import synthesise
+from rwae_core.speech.synthesis import as_loud_as, synthesise
 
-__all__ = ["SpectrumConfig", "analyse", "synthesise"]
+__all__ = ["SpectrumConfig", "analyse", "as_loud_as", "synthesise"]

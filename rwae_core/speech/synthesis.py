@@ -15,6 +15,9 @@ from rwae_core.gaussian import Generators
 from rwae_core.speech.phase import estimated_phase
 from rwae_core.speech.spectrum import STFT, SpectrumConfig, magnitudes
 
+LOUDEST_GAIN = 10.0
+"""20 dB: more would only raise noise."""
+
 MOMENTUM = 0.99
 """α of the fast Griffin-Lim algorithm, as its authors found best."""
 
@@ -61,6 +64,15 @@ def synthesise(
         estimate = _centred(estimated_phase(spectrum, config, generator))
         start = estimate if start is None else torch.where(start == 0, estimate, start)
     return _fast_griffin_lim(start, magnitudes(spectrum, config), transform, iterations)
+
+
+def as_loud_as(wave: Float[Tensor, "B N"], source: Float[Tensor, "B M"]) -> Float[Tensor, "B N"]:
+    """Waves with the root mean square of others: in a swap, of motion's source, for how loud is how it is said.
+
+    A model's spectra are means of logarithms, which are too quiet where it is unsure. Silence stays silence.
+    """
+    levels = [each.square().mean(1, keepdim=True).sqrt() for each in (source, wave)]
+    return wave * (levels[0] / levels[1].clamp_min(torch.finfo(wave.dtype).tiny)).clamp(max=LOUDEST_GAIN)
 
 
 def _fast_griffin_lim(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pystoi import stoi
 
 from rwae_core.errors import ShapeError
-from rwae_core.speech import SpectrumConfig, analyse, synthesise
+from rwae_core.speech import SpectrumConfig, analyse, as_loud_as, synthesise
 from rwae_core.speech.phase import estimated_phase
 from rwae_core.speech.spectrum import STFT, magnitudes
 
@@ -306,3 +306,13 @@ def test_real_speech_stays_intelligible_without_a_model() -> None:
             distance = 100 * (analyse(back, CONFIG) - spectrum).square().mean(2).sqrt().mean()
             assert stoi(samples, back[0].numpy(), rate) > least, path
             assert distance < most, path
+
+
+def test_a_wave_is_made_as_loud_as_another_and_silence_stays() -> None:
+    wave, source = torch.randn(3, 4000, generator=torch.Generator().manual_seed(0)), torch.full((3, 900), 0.2)
+    wave[1], source[2] = 0, 0
+    found = as_loud_as(wave, source)
+    assert found.square().mean(1).sqrt().tolist() == pytest.approx([0.2, 0.0, 0.0], abs=1e-6)
+    torch.testing.assert_close(found[0] / found[0, 0], wave[0] / wave[0, 0])
+    faint = as_loud_as(1e-3 * wave[:1], source[:1])
+    assert (faint / wave[:1]).max().item() == pytest.approx(1e-2)  # 20 dB and no more

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from fastapi import FastAPI
 from serving import CPU, serving
 
-from rwae_core.config import ModelConfig, SimpleFrames
+from rwae_core.config import ModelConfig, SimpleFrames, SpectrumFrames
 from rwae_core.model import RWAE
 from rwae_core.weights import save_weights
 from service.app import create_app
@@ -45,14 +46,46 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     weak = colour.model_copy(update={"actions": 3})
     for model_id, config in (("colour", colour), ("grey", grey), ("weak", weak)):
-        model = RWAE(config)
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                torch.nn.init.normal_(parameter, std=2.2 * parameter[0].numel() ** -0.5)
-        save_weights(root / model_id, model, card=f"Random weights, {model_id}", metrics={"swap_error": 0.5})
+        save(root / model_id, config)
     (root / "broken").mkdir()
     (root / "broken" / "config.json").write_text("{}")
     return root
+
+
+def save(folder: Path, config: ModelConfig) -> None:
+    model = RWAE(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=2.2 * parameter[0].numel() ** -0.5)
+    save_weights(folder, model, card=f"Random weights, {folder.name}", metrics={"swap_error": 0.5})
+
+
+@pytest.fixture(scope="session")
+def mixed_dir(weights_dir, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model `colour`, and two of sound: `voice` (as the shipped one is built) and `whisper` (recurrent)."""
+    root = tmp_path_factory.mktemp("mixed")
+    shutil.copytree(weights_dir / "colour", root / "colour")
+    small = {"fps": 100, "hidden_dim": 16, "frame_networks": SpectrumFrames(widths=(16, 16))}
+    voice = ModelConfig(
+        **small,
+        frames=20,
+        content_dim=6,
+        motion_dim=4,
+        content_posterior="pooled",
+        motion_input="centred",
+        decoder="memoryless",
+    )
+    torch.manual_seed(1)
+    save(root / "voice", voice)
+    save(root / "whisper", ModelConfig(**small, frames=10, content_dim=5, motion_dim=3))
+    return root
+
+
+@pytest.fixture(scope="session")
+def mixed(mixed_dir) -> Iterator[httpx.Client]:
+    """A client of a service with models of video and of sound."""
+    with serving(create_app(Settings(weights_dir=mixed_dir, decode_workers=2, threads=1))) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -16,9 +21,11 @@ from fastapi import FastAPI
 
 from rwae_core.media.encode import encode_video
 from service.engine import Engine
-from service.verbs import Frames, Work
+from service.verbs.base import Work
+from service.verbs.video import Frames
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
@@ -35,6 +42,31 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextlib.contextmanager
+def own_process(weights_dir: Path, log: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A service in a process of its own: its address and the process; what it says goes into `log`."""
+    told = {"RWAE_WEIGHTS_DIR": str(weights_dir), "RWAE_PORT": "0", "RWAE_DECODE_WORKERS": "2", **environment}
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "service"]
+        started = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **told}, stdout=file, stderr=file)
+        try:
+            wait_for(lambda: "running on" in log.read_text(), 60)
+            found = re.search(r"http://[\d.:]+", log.read_text())
+            assert found
+            wait_for(lambda: httpx.get(f"{found[0]}/readyz").status_code == 200, 60)
+            yield found[0], started
+        finally:
+            started.kill()
+            started.wait()
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process and its children."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20 + sum(resident_mb(int(child)) for child in children)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:

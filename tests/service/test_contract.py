@@ -15,7 +15,7 @@ from serving import apng, moving
 
 from rwae_core.media.encode import encode_video, grid
 from service import schemas
-from service.routes import LARGEST_DRAWN_SEED
+from service.calls.asking import LARGEST_DRAWN_SEED
 
 FORMS = {
     "mp4": "video/mp4",
@@ -25,6 +25,7 @@ FORMS = {
     "apng": "image/apng",
     "png": "image/png",
 }
+SOUND_TYPES = {"audio/wav", "audio/flac", "audio/ogg"}
 LOSSLESS = {"webp", "apng", "png"}
 
 
@@ -89,7 +90,7 @@ def test_encode(client, model):
     clip = apng(1, frames=11, size=96, fps=12.5)
     answer = encode(client, clip, model=model)
     dims = {"colour": (6, 4), "grey": (5, 3)}[model]
-    assert set(answer) == set(schemas.Encoding.model_fields)
+    assert set(answer) == set(schemas.VideoEncoding.model_fields)
     assert (answer["model"], answer["modality"], answer["frames"], answer["fps"]) == (model, "video", 11, 12.5)
     assert len(answer["z_c"]) == dims[0]
     assert [len(step) for step in answer["z_m"]] == [dims[1]] * 11
@@ -355,7 +356,7 @@ class TestOpenAPI:
     def test_media_and_errors_are_described(self, document):
         for path, field in (("/swap", "Swaps"), ("/decode", "Items"), ("/generate", "Items")):
             responses = document["paths"][path]["post"]["responses"]
-            assert set(responses["200"]["content"]) == {*FORMS.values(), "application/json"}
+            assert set(responses["200"]["content"]) == {*FORMS.values(), *SOUND_TYPES, "application/json"}
             assert responses["200"]["content"]["application/json"]["schema"]["$ref"].endswith(f"/{field}")
             assert {"401", "404", "413", "422", "429", "503", "504"} <= set(responses)
             for status in responses.keys() - {"200"}:
@@ -378,7 +379,8 @@ class TestOpenAPI:
             assert response.headers["content-type"] == FORMS[example["format"]]
 
     def test_examples_of_answers_are_valid(self):
-        for model in (schemas.Models, schemas.Encoding, schemas.Items, schemas.Swaps, schemas.Problem, schemas.Media):
+        encodings = (schemas.VideoEncoding, schemas.AudioEncoding, schemas.AudioShape)
+        for model in (*encodings, schemas.Models, schemas.Items, schemas.Swaps, schemas.Problem, schemas.Media):
             for name, field in model.model_fields.items():
                 for example in field.examples or ():
                     model.__pydantic_validator__.validate_assignment(model.model_construct(), name, example)

@@ -13,7 +13,8 @@ from serving import CPU, held, moving
 from rwae_core.errors import ShapeError
 from rwae_core.latents import Latents
 from service.engine import ClosedError, DeadlineError, Engine, QueueFullError
-from service.verbs import Codes, Decode, Encode, Generate, Swap, Work, clip_generator
+from service.verbs.base import Codes, Work, clip_generator
+from service.verbs.video import Decode, Encode, Generate, Swap
 
 
 @pytest.fixture

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import zipfile
 import zlib
-from pathlib import Path
 
 import av
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from serving import apng, moving, serving, wait_for
+from serving import ROOT, apng, moving, own_process, resident_mb, serving, wait_for
 
 from rwae_core.media.encode import encode_video
 from service import schemas
 from service.app import JSON_BYTES, create_app
 from service.settings import Settings
 
-ROOT = Path(__file__).parents[2]
 PROBLEM = "application/problem+json"
 CODES = {"z_c": [0.0] * 6, "z_m": [[0.0] * 4] * 3}
 
@@ -319,26 +315,9 @@ class TestSizes:
 @pytest.fixture(scope="module")
 def process(weights_dir, tmp_path_factory):
     """A service in a process of its own: the address and the process."""
-    folder = tmp_path_factory.mktemp("process")
-    environment = {**os.environ, "RWAE_WEIGHTS_DIR": str(weights_dir), "RWAE_PORT": "0", "RWAE_DECODE_WORKERS": "2"}
-    with (folder / "log").open("w") as log:
-        command = [sys.executable, "-m", "service"]
-        started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            wait_for(lambda: "running on" in (folder / "log").read_text())
-            address = re.search(r"http://[\d.:]+", (folder / "log").read_text())[0]
-            wait_for(lambda: httpx.get(f"{address}/readyz").status_code == 200)
-            yield address, started, folder / "log"
-        finally:
-            started.kill()
-            started.wait()
-
-
-def resident_mb(pid):
-    """Resident memory of a process and its children."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return pages * os.sysconf("SC_PAGESIZE") / 2**20 + sum(resident_mb(child) for child in children)
+    log = tmp_path_factory.mktemp("process") / "log"
+    with own_process(weights_dir, log) as (address, started):
+        yield address, started, log
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

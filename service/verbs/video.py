@@ -1,14 +1,13 @@
-"""What can be asked of a model: each verb is a request's inputs as a value, and how a batch of them is answered.
+"""The verbs of video models.
 
 Shapes: N clips, T (S) frames of H×W×C as bytes in 0..255, Dc content and Dm motion dimensions.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,40 +17,11 @@ from typing_extensions import override
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
+from service.verbs.base import Codes, Numbers, Work, clip_generator, codes_of
 
 Frames = NDArray[np.uint8]
-Numbers = NDArray[np.float32]
-Answer = TypeVar("Answer")
 
 PSNR_CEILING_DB = 100.0
-
-
-@dataclass(frozen=True)
-class Codes:
-    """Codes of one clip: z^c (Dc), z^m (T, Dm) and, where the model has actions, the action (A)."""
-
-    z_c: Numbers
-    z_m: Numbers
-    action: Numbers | None = None
-
-
-class Work(ABC, Generic[Answer]):
-    """One request for one model."""
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[object, ...]:
-        """What has to agree for two works of a verb to share a batch."""
-
-    @property
-    @abstractmethod
-    def cost(self) -> int:
-        """Frames that pass through the networks."""
-
-    @classmethod
-    @abstractmethod
-    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Answer]:
-        """Answers works of one shape, in their order."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +57,7 @@ class Encode(Work[Encoded]):
         latents = network.encode(clips, generators or None)
         errors = (network.decode(latents) - clips).square().flatten(1).mean(1)
         ratios = (-10 * errors.clamp_min(10 ** (-PSNR_CEILING_DB / 10)).log10()).tolist()
-        return [Encoded(codes, ratio) for codes, ratio in zip(_codes(latents), ratios, strict=True)]
+        return [Encoded(codes, ratio) for codes, ratio in zip(codes_of(latents), ratios, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -188,22 +158,13 @@ class Generate(Work[Generated]):
             action=_given(network, [work.action for work in batch], counts),
         )
         ends = np.cumsum(counts)[:-1].tolist()
-        clips, codes = np.split(_frames(network.decode(latents)), ends), _codes(latents)
+        clips, codes = np.split(_frames(network.decode(latents)), ends), codes_of(latents)
         starts = [0, *ends]
         return [Generated(clip, codes[start : start + n]) for clip, start, n in zip(clips, starts, counts, strict=True)]
 
 
 def _shapes(*codes: Numbers | None) -> tuple[object, ...]:
     return tuple(None if code is None else code.shape for code in codes)
-
-
-def clip_generator(seed: int, clip: int) -> torch.Generator:
-    """Noise of the clip-th clip of a request: the same whatever else is asked for, and on whatever device.
-
-    `torch.Generator` on the CPU keeps only 32 bits of a seed, so all of them are mixed first.
-    """
-    mixed = np.random.SeedSequence((seed, clip)).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(mixed))
 
 
 def _tensor(network: RWAE, rows: Sequence[Frames | Numbers]) -> Tensor:
@@ -220,9 +181,3 @@ def _given(network: RWAE, rows: Sequence[Numbers | None], counts: Sequence[int])
 
 def _frames(clips: Tensor) -> Frames:
     return (clips * 255).round().to(torch.uint8).movedim(2, -1).contiguous().cpu().numpy()
-
-
-def _codes(latents: Latents) -> list[Codes]:
-    z_c, z_m = latents.z_c.float().cpu().numpy(), latents.z_m.float().cpu().numpy()
-    actions = [None] * len(z_c) if latents.action is None else list(latents.action.float().cpu().numpy())
-    return [Codes(*codes) for codes in zip(z_c, z_m, actions, strict=True)]
