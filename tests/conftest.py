@@ -5,16 +5,27 @@ from collections.abc import Iterator
 import pytest
 from jaxtyping import config, install_import_hook
 
-CORE = ("action", "content", "decoder", "frames", "gaussian", "gumbel", "latents", "model", "motion", "recording", "speech")
+CORE = (
+    "action",
+    "content",
+    "decoder",
+    "frames",
+    "gaussian",
+    "gumbel",
+    "latents",
+    "model",
+    "motion",
+    "recording",
+    "speech",
+)
 TRAINING = (
     "autoencoding",
     "baselines",
     "critics",
     "datasets",
+    "evaluation",
     "hierarchical",
-    "judge",
     "objectives",
-    "protocols",
     "views",
 )
 

@@ -13,9 +13,11 @@ from PIL import Image, ImageSequence
 from rwae_core.media.encode import encode_video
 from service.app import create_app
 from service.settings import Settings
+from training.checkpoint import load_model
 from training.datasets.sprites import Sprites
-from training.evaluate import CACHE, evaluate
-from training.judge import load_judge
+from training.evaluation import sprites
+from training.evaluation.judge import load_judge
+from training.evaluation.request import Request
 
 sys.path.insert(0, str(Path(__file__).parent / "service"))
 from serving import serving
@@ -37,7 +39,8 @@ def bytes_of(clip: torch.Tensor) -> np.ndarray:
 
 def test_swaps_through_http_have_contents_attributes_and_motions_action() -> None:
     """200 random pairs as lossless APNG; 1 minute, and 4 more where the judge has to be trained first."""
-    data, judge = Sprites(SPRITES, "test"), load_judge(SPRITES, CACHE)
+    data = Sprites(SPRITES, "test")
+    judge, _ = load_judge("sprites", sprites.RECIPE, Sprites(SPRITES, "train"), {"": data})
     content, motion = torch.randint(len(data), (2, 200), generator=torch.Generator().manual_seed(0))
     frames = []
     with serving(create_app(Settings(weights_dir=ROOT / "weights"))) as client:
@@ -61,7 +64,9 @@ def test_swaps_through_http_have_contents_attributes_and_motions_action() -> Non
 
 def test_the_cards_figures_are_what_evaluation_finds() -> None:
     """The three protocols once on all 2,664 test clips; 3 minutes."""
-    figures = evaluate(ROOT / "weights" / "sprites", SPRITES, device=torch.device("cpu"), seed=0, repeats=1)
-    swap = {name: value["mean"] for name, value in figures["swap"].items()}
+    found = sprites.evaluate(
+        load_model(ROOT / "weights" / "sprites"), SPRITES, Request("sprites", "R-WAE", repeats=1), torch.device("cpu")
+    )
+    swap = {name: value.mean for name, value in found.section("swap").values.items()}
     print("swap error %:", swap)
     assert max(swap.values()) <= LIMIT

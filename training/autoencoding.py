@@ -68,13 +68,16 @@ class Autoencoding(Algorithm):
         self, batch: Batch, generator: torch.Generator, progress: float
     ) -> tuple[Inference, dict[str, Tensor]]:
         """One batch through inference and generation, and the unweighted terms of its objective."""
-        model, critics, clip = self.model, self.critics, batch.clips
+        model, critics = self.model, self.critics
         seen, objective = self.chosen.views, self.chosen.objective
+        clip, recording = batch.clips, batch.recording
+        if seen.new_voices and recording is not None:
+            clip, recording = views.new_voice(clip, recording, generator)
         motion_clip, content_clip, mean_frame = clip, clip, None
         if seen.content_frames:
             content_clip = views.content_view(clip, seen.content_frames, generator)
-        if batch.recording is not None:
-            content_windows, others = batch.recording.split((seen.content_windows, 2 * seen.content_windows), 1)
+        if recording is not None:
+            content_windows, others = recording.split((seen.content_windows, 2 * seen.content_windows), 1)
             content_clip, mean_frame = content_windows.flatten(1, 2), others.flatten(1, 2).mean(1)
         if seen.motion_colours:
             motion_clip = views.motion_view(clip, generator)

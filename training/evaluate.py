@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,14 +24,26 @@ from training.baselines.fhvae import FHVAE
 from training.baselines.mocogan import MoCoGAN
 from training.datasets.catalogue import DATASETS, Name
 from training.datasets.errors import DataError
-from training.evaluation import actions, autoencoding, figures, moving_shapes, page, plots, show, sm_mnist, sprites
+from training.evaluation import (
+    actions,
+    autoencoding,
+    figures,
+    moving_shapes,
+    page,
+    plots,
+    show,
+    sm_mnist,
+    speech,
+    sprites,
+)
 from training.evaluation.findings import Evaluation, Picture
 from training.evaluation.request import Request
 from training.memory import keep_freed_memory
 from training.methods import Model
 from training.preset import Preset
 
-Protocol = Callable[[Model, Path, Request, torch.device], Evaluation]
+# What is said of speech is said of models that encode; the datasets' presets name no others.
+Protocol = Callable[[Any, Path, Request, torch.device], Evaluation]
 
 PROTOCOLS: dict[Name, Protocol] = {
     "sprites": sprites.evaluate,
@@ -39,7 +52,10 @@ PROTOCOLS: dict[Name, Protocol] = {
     "human-actions": actions.human_actions,
     "mug": actions.mug,
     "folder": autoencoding.evaluate,
+    "librispeech": speech.librispeech,
+    "timit": speech.timit,
 }
+SPOKEN: tuple[Name, ...] = ("librispeech", "timit")
 REPEATS = 5
 EXAMPLES = """\
 examples:
@@ -98,17 +114,17 @@ def evaluate(
         DataError: its dataset is missing or incomplete; the message says what to fetch.
         ValueError: the judge may not judge, or the model cannot be judged.
     """
-    protocol = PROTOCOLS.get(found.dataset)
-    if protocol is None:
-        raise ValueError(f"{found.folder}: there is no protocol for {found.dataset}")
     folder = data_folder(root, found.dataset)
     if figure is None:
-        result = protocol(found.model, folder, request, device)
+        result = PROTOCOLS[found.dataset](found.model, folder, request, device)
     else:
         result = Evaluation(request.model, request.method, found.dataset, 0, request.seed, request.repeats, {}, ())
     drawn: list[Picture] = []
     if request.table is None:
-        drawn = figures.draw(found.model, found.dataset, folder, request, device, figure=figure)
+        if found.dataset in SPOKEN and not isinstance(found.model, MoCoGAN):
+            drawn = speech.draw(found.model, found.dataset, folder, request, device, figure=figure)
+        elif len(found.model.config.frame_shape) == 3:
+            drawn = figures.draw(found.model, found.dataset, folder, request, device, figure=figure)
         if found.log is not None and figure is None:
             caption = f"Training of {request.model}: every term of its objective."
             drawn.append(plots.training_curves(found.log, name="training", caption=caption))

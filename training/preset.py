@@ -83,13 +83,14 @@ class Views(_Section):
 
     With `content_windows`, content is seen in so many random windows of the clip's recording, and the mean frame that a
     centred motion input is without is that of twice as many others: were it of the same, z^c would know what was taken
-    away, and z^m could say the rest of who speaks.
+    away, and z^m could say the rest of who speaks. With `new_voices`, clips and recordings are changed before any view.
     """
 
     content_frames: Annotated[int, Field(ge=0)] = 0
     content_windows: Annotated[int, Field(ge=0)] = 0
     motion_colours: bool = False
     motion_voices: bool = False
+    new_voices: bool = False
     decoded_frames: Annotated[int, Field(ge=0)] = 0
 
 
@@ -142,7 +143,7 @@ class Preset(_Section):
     @model_validator(mode="after")
     def _views_are_the_models(self) -> Self:
         speech = len(self.model.frame_shape) == 1
-        of_speech = ("content_windows", "motion_voices")
+        of_speech = ("content_windows", "motion_voices", "new_voices")
         of_video = ("content_frames", "motion_colours")
         for name in of_video if speech else of_speech:
             if getattr(self.views, name):

@@ -242,10 +242,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: the run in {out} cannot be written: {why}. Make room; it then goes on from its "
               "last checkpoint with the same command", file=sys.stderr)  # fmt: skip
         return 1
-    steps = [f"python -m training.evaluate {out} --data {given.data}"] if chosen.dataset == "sprites" else []
+    steps = [f"python -m training.evaluate {out}" + (f" --data {given.data}" if given.data else "")]
     if type(model) is ModelConfig:
         steps += [f"python -m training.export {out} weights/{out.name}", "make serve"]
-    print("\n  ".join(["done; next:" if steps else "done", *steps]))
+    print("\n  ".join(["done; next:", *steps]))
     print("what else there is to train on: python -m training.datasets")
     return 0
 

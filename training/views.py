@@ -1,6 +1,7 @@
 """What each posterior sees of a clip in training: changes of one factor only, so that the other factor's code pays.
 
-Shapes: B clips, T frames of C×H×W or of K bins with values in [0, 1]; S frames of a content view.
+Shapes: B clips, T frames of C×H×W or of K bins with values in [0, 1]; S frames of a content view, W windows of a
+recording.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch.nn import functional
 LIGHT, LIGHT_GRID = 0.9, (6, 6)
 """Standard deviation of the logarithm of the light, and the places at which it is drawn."""
 
-STRETCH, TILT, DEPTH, CURVE_POINTS = 0.15, 0.08, 0.35, 6
+STRETCH, TILT, DEPTH, CURVE_POINTS = 0.1, 0.08, 0.35, 6
 """Standard deviations of the logarithm of the stretch, of the tilt (8 dB) and of the logarithm of the depth; tilt and
 depth are drawn at so many frequencies."""
 
@@ -54,6 +55,18 @@ def motion_view(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) ->
     light = functional.interpolate(LIGHT * normal(channels, *LIGHT_GRID), (height, width), mode="bilinear")
     gamma = torch.exp(0.5 * normal(1, channels, 1, 1))
     return (mixed * light.exp()[:, None]).clamp(0, 1).pow(gamma)
+
+
+def new_voice(
+    clip: Float[Tensor, "B T K"], recording: Float[Tensor, "B W T K"], generator: torch.Generator
+) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B W T K"]]:
+    """Clip and recording as if somebody else had said it elsewhere: more voices and rooms than were recorded.
+
+    Both are changed alike, as `motion_voice` changes a clip, so this is new data rather than a view of one posterior.
+    """
+    columns = torch.cat([clip, recording.flatten(1, 2)], 1)
+    heard = motion_voice(columns, columns.mean(1), generator)[0].clamp(0, 1)
+    return heard[:, : clip.shape[1]], heard[:, clip.shape[1] :].view_as(recording)
 
 
 def motion_voice(

@@ -57,3 +57,14 @@ def test_speechs_views_are_refused_for_video_and_the_other_way_round() -> None:
     raw["model"]["motion_input"] = "frames"
     with pytest.raises(ValueError, match="motion_input = 'centred'"):
         Preset.model_validate(raw)
+
+
+def test_a_new_voice_changes_clip_and_recording_alike() -> None:
+    clip = 0.3 + 0.4 * torch.rand(4, 5, 200, generator=seeded(1))
+    recording = torch.stack([clip, clip.flip(1)], 1)
+    heard, heard_recording = views.new_voice(clip, recording, seeded())
+    assert (heard - clip).abs().mean() > 0.02
+    torch.testing.assert_close(heard_recording[:, 0], heard)
+    torch.testing.assert_close(heard_recording[:, 1], heard.flip(1))
+    assert heard.min() >= 0
+    assert heard.max() <= 1

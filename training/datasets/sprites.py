@@ -119,7 +119,7 @@ class Sprites:
         """1 for each factor in which a clip is nearer to a true clip with another label than to the one it should be.
 
         The true clip of every label is known, so this needs no classifier: each label in turn is varied while the
-        others are right. It is what training watches; reported figures are the judge's (`training.judge`).
+        others are right. It is what training watches; reported figures are the judge's (`training.evaluation.judge`).
         """
         wrong = {}
         for name, intended in labels.items():
