@@ -23,7 +23,7 @@ RECIPE = Recipe(
         "direction": len(DIRECTIONS),
     },
     required=99.0,
-    steps=700,
+    steps=3000,
     batch=24,
     differences=True,
     joint={"static": ("shape", "size", "colour"), "dynamic": ("motion", "direction")},

@@ -15,7 +15,7 @@ from training.evaluation.protocols import Bench, bench, errors, swap_errors
 from training.evaluation.request import Request
 from training.sequence_model import SequenceModel
 
-RECIPE = Recipe({"digit": 10}, required=99.0, steps=2200, batch=128, rate=2e-3, channels=1)
+RECIPE = Recipe({"digit": 10}, required=99.0, steps=5000, batch=128, rate=2e-3, channels=1)
 TRAINED_ON, SHORT, LONG = 2, 10, 100
 """Frames of the clips that the judge learns from (each frame is a picture of its own), and of those that it judges."""
 LONG_CLIPS, QUICK, QUICK_LONG = 2000, 300, 40
