@@ -38,9 +38,18 @@ DATA: dict[Name, str] = {
     "sprites": """Sprites, 1000 characters × 9 actions × 8 frames (900 characters trained on, 100 held out for choosing,
   the 296 others for the figures below), composed from the layers of the Liberated Pixel Cup as used by Li & Mandt 2018
   (github.com/YingzhenLi/Sprites). The art is by the Liberated Pixel Cup's artists, CC-BY-SA 3.0 and GPL 3.0.""",
+    "librispeech": """LibriSpeech (Panayotov et al. 2015), read audio books at 16 kHz, CC BY 4.0 (openslr.org/12): one
+  utterance of each of 251 speakers of train-clean-100 (52 minutes; 230 speakers trained on, 21 held out for choosing),
+  and of test-other 10 speakers × 10 utterances for the figures below.""",
     "folder": "A folder of clips of one's own. (Say here what they show, and what they may be used for.)",
 }
 LIMITS: dict[Name, str] = {
+    "librispeech": """\
+Read English by 230 speakers, one voice at a time, close to a microphone, is all it has heard; 16 kHz, spectra of 25 ms.
+What it calls content is how an utterance sounds on average: the voice and, as much, microphone, room and noise. Pitch
+moves with the motion. Swaps sound muffled, for z^m keeps the shape of each spectrum and not its grain, and music or
+several voices at once come out as neither (`lsd_db` of `/encode` says how far off). New speech from the prior is
+babble: it has sounds and no words. A voice may be somebody's: do not put words into the mouths of people who did not agree.""",
     "sprites": """\
 Motion rolled out of the recurrent prior starts blurred (its first step is one Gaussian for all views and moves), which
 is what remains of the errors of protocol 1. One character on a black background is all it has seen: it turns any other
@@ -73,7 +82,7 @@ def export(run: Path, weights: Path) -> None:
     card = CARD.format(
         name=weights.name,
         about=chosen.about,
-        frame="×".join(map(str, chosen.model.frame_shape)),
+        frame="×".join(map(str, chosen.model.frame_shape)) + ("" if len(chosen.model.frame_shape) > 1 else " bins"),
         content_dim=chosen.model.content_dim,
         motion_dim=chosen.model.motion_dim,
         data=DATA.get(chosen.dataset, f"{source.title}, from {source.origin}; licence: {source.licence}."),
@@ -94,9 +103,22 @@ def chosen_metrics(evaluation: dict[str, Any]) -> dict[str, float]:
     """The few figures of an `evaluation.json` that say most, under names that say what they are of.
 
     How well clips are said back, what goes wrong in a swap (%) and, where clips were generated with an action, how
-    often it can be seen in them (%) and their FID.
+    often it can be seen in them (%) and their FID. Of speech, the error rates of speaker verification (%), and in how
+    many swaps voice and words are those that they should be (%).
     """
     found = {section["name"]: section["values"] for section in evaluation["sections"]}
+    if "verification" in found:
+        columns = {
+            "verification": ("static_eer", "dynamic_eer"),
+            "companions": ("lsd_db",),
+            "swap": ("content_voice", "motion_words", "motion_words_centred"),
+        }
+        return {
+            column: round(found[name][column]["mean"], 2)
+            for name, wanted in columns.items()
+            for column in wanted
+            if column in found.get(name, {})
+        }
     metrics = {"psnr_db": round(found["reconstruction"]["psnr_db"]["mean"], 2)} if "reconstruction" in found else {}
     for name, value in found.get("swap", {}).items():
         metrics[f"swap_{name}_error"] = round(value["mean"], 3)
