@@ -24,9 +24,11 @@ def test_of_video_the_swap_errors_and_what_was_generated() -> None:
 
 
 def test_of_speech_who_is_heard_in_each_code_and_in_swaps() -> None:
-    verification = Section("verification", "", {"static_eer": Value(4.5), "dynamic_eer": Value(36.0), "gap": Value(1)})
-    companions = Section("companions", "", {"lsd_db": Value(6.789), "motion_nats": Value(100)})
-    swap = Section("swap", "", {"content_voice": Value(81.5), "motion_words": Value(70), "mcd_motion_db": Value(5)})
+    verification = Section(
+        "verification", "", {"static_eer": Value(4.5), "dynamic_eer": Value(36.0), "gap": Value(31.5)}
+    )
+    companions = Section("companions", "", {"lsd_db": Value(6.789), "motion_nats": Value(100.0)})
+    swap = Section("swap", "", {"content_voice": Value(81.5), "motion_words": Value(70.0), "mcd_motion_db": Value(5.0)})
     assert metrics("librispeech", verification, companions, swap) == {
         "static_eer": 4.5,
         "dynamic_eer": 36.0,
