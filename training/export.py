@@ -49,7 +49,7 @@ Read English by 230 speakers, one voice at a time, close to a microphone, is all
 What it calls content is how an utterance sounds on average: the voice and, as much, microphone, room and noise. Pitch
 moves with the motion. Swaps sound muffled, for z^m keeps the shape of each spectrum and not its grain, and music or
 several voices at once come out as neither (`lsd_db` of `/encode` says how far off). New speech from the prior is
-babble: it has sounds and no words. A voice may be somebody's: put no words into the mouths of people who did not agree.""",
+babble: it has sounds and no words. A voice may be somebody's: put no words into mouths of people who did not agree.""",
     "sprites": """\
 Motion rolled out of the recurrent prior starts blurred (its first step is one Gaussian for all views and moves), which
 is what remains of the errors of protocol 1. One character on a black background is all it has seen: it turns any other
