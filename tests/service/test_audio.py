@@ -28,6 +28,7 @@ from service.verbs.audio import CEILING, Decode, Encode, Generate, Swap, limited
 from service.verbs.base import Codes
 
 HOP = 160
+WEIGHTS = EXAMPLES.parent / "weights"
 FORMS = {"wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg"}
 INPUTS = {
     "wav, 8 kHz, 1 channel": ("WAV", "PCM_16", 8_000, 1),
@@ -252,15 +253,16 @@ def test_what_only_pictures_have_is_refused_where_it_asks_for_something(mixed):
     assert swap(mixed, wav(1), wav(2), fit="pad", scale="1", fps="", format="").content == plain
 
 
-def test_swaps_do_not_click(mixed):
+def test_swaps_of_the_shipped_weights_do_not_click():
     """At segment borders the largest jump from one sample to the next is no larger than elsewhere."""
     files = [(EXAMPLES / f"voice_{name}.wav").read_bytes() for name in "ab"]
-    for content, motion in (files, files[::-1]):
-        for model, frames in (("voice", 20), ("whisper", 10)):
-            wave = samples_of(swap(mixed, content, motion, model=model).content)
+    with serving(create_app(Settings(weights_dir=WEIGHTS, decode_workers=1, threads=1))) as client:
+        for content, motion in (files, files[::-1]):
+            wave = samples_of(swap(client, content, motion, model="librispeech").content)
             assert len(wave) == soundfile.info(io.BytesIO(motion)).frames
             jumps = np.abs(np.diff(wave))
-            near = np.abs((np.arange(len(jumps)) + frames * HOP // 2) % (frames * HOP) - frames * HOP // 2) < 6
+            near = np.abs((np.arange(len(jumps)) + 10 * HOP) % (20 * HOP) - 10 * HOP) < 6
+            assert near.sum() > 100
             assert jumps[near].max() <= jumps[~near].max()
             assert np.sqrt((jumps[near] ** 2).mean()) < 2 * np.sqrt((jumps[~near] ** 2).mean())
 
