@@ -24,7 +24,11 @@ COLUMNS = {
     "content_voice": "A's voice, %",
     "reconstructed_voice": "own voice of reconstructions, %",
     "motion_words": "B's words, %",
-    "motion_words_centred": "the same, centred, %",
+    "motion_words_centred": "B's words, centred, %",
+    "mcd_motion_db": "MCD to B, dB",
+    "mcd_content_db": "MCD to A, dB",
+    "mcd_motion_centred_db": "MCD to B, centred, dB",
+    "mcd_content_centred_db": "MCD to A, centred, dB",
 }
 """What figures are called above a column, where it is not their name with blanks."""
 
