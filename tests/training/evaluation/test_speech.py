@@ -229,7 +229,6 @@ def test_the_log_spectral_distance_is_in_db() -> None:
 
 
 def test_resynthesis_is_intelligible_with_the_sources_phase_and_without() -> None:
-    pytest.importorskip("pystoi", reason="STOI needs pystoi")
     waves = [soundfile.read(EXAMPLES / f"voice_{name}.wav", dtype="float32")[0] for name in "ab"]
     sources = [spoken.Spoken(0, torch.from_numpy(wave), chorus.CONFIG) for wave in waves]
     found = round_trip(sources)
