@@ -137,6 +137,21 @@ def data_folder(root: Path, dataset: Name) -> Path:
     return root / name if name and (root / name).is_dir() else root
 
 
+def measured_before(folder: Path) -> list[Evaluation]:
+    """What weights bring along of other models, trained for the same budget: `beside.json`, as `--json` wrote it.
+
+    Raises:
+        ValueError: the file is something else.
+    """
+    path = folder / "beside.json"
+    if not path.exists():
+        return []
+    try:
+        return [Evaluation.from_json(found) for found in json.loads(path.read_text())["models"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not what `--json` writes: remove it, or write it again") from error
+
+
 def write(evaluation: Evaluation, out: Path) -> None:
     """Writes the figures, where there are any, as JSON and Markdown, and the pictures as files.
 
@@ -185,6 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
     repeats = given.repeats or (1 if given.quick else REPEATS)
     keep_freed_memory()
     evaluations: list[Evaluation] = []
+    others: list[Evaluation] = []
     failed = False
     for folder in given.models:
         try:
@@ -192,6 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
             request = Request(folder.resolve().name, found.method, given.seed, repeats, given.quick, given.table)
             evaluation = evaluate(found, given.data, request, device, figure=given.figure)
             evaluations.append(evaluation)
+            others += measured_before(folder)
             # What is beside a run goes into its card: all of it, not one table.
             beside = None if (folder / CONFIG_FILE).exists() or given.table is not None else folder
             if (out := given.out / request.model if given.out else beside) is not None:
@@ -200,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"error: {folder.name}: {error}", file=sys.stderr)
             failed = True
     if evaluations:
-        tables = show.tables(evaluations)
+        tables = show.tables(evaluations, others)
         print(show.markdown(tables))
         if given.html:
             given.html.write_text(page.html("Evaluation", evaluations, tables))

@@ -84,7 +84,8 @@ def test_a_run_is_judged_exported_and_loaded(
     assert sections["swap"]["hair"]["std"] is not None
     with Image.open(run / "swap.gif") as picture:
         assert picture.n_frames == 8
-    assert page.read_text().count("<img") == len(list(run.glob("*.gif")) + list(run.glob("*.png")))
+    assert page.read_text().count("<img") == len(list(run.glob("*.png")))
+    assert page.read_text().count("<video") == len(list(run.glob("*.gif")))
 
     assert export.main([str(run), str(weights)]) == 0
     model, config = load_weights(weights)
@@ -99,7 +100,15 @@ def test_a_run_is_judged_exported_and_loaded(
     printed = capsys.readouterr().out
     assert "(Table 2)" in printed
     assert "Swap" not in printed
+    assert "measured before" not in printed
     assert not (weights / "evaluation.json").exists()
+
+    shutil.copy(together, weights / "beside.json")
+    assert evaluate.main([str(weights), *given, "--table", "2"]) == 0
+    assert "| run, measured before |" in capsys.readouterr().out
+    (weights / "beside.json").write_text('{"models": [{"model": "run"}]}')
+    assert evaluate.main([str(weights), *given, "--table", "2"]) == 1
+    assert "beside.json is not what `--json` writes" in capsys.readouterr().err
 
 
 def test_models_of_different_data_go_to_their_protocols_and_what_is_missing_is_named(

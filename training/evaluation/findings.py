@@ -46,6 +46,7 @@ class Picture:
         media_type: "image/png", "image/gif", "image/svg+xml", "video/mp4" or "audio/wav".
         data: The file's bytes.
         figure: Number of the paper's figure that it reproduces, where it does.
+        film: Of a GIF, the same frames as MP4: a fifth of its bytes, for a page that holds many.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Picture:
     media_type: str
     data: bytes
     figure: int | None = None
+    film: bytes | None = None
 
     @property
     def file(self) -> str:
@@ -61,8 +63,9 @@ class Picture:
 
     @property
     def url(self) -> str:
-        """The bytes as a data URL, for a page that stands alone."""
-        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
+        """The bytes as a data URL, for a page that stands alone; those of the film where there is one."""
+        media_type, data = (self.media_type, self.data) if self.film is None else ("video/mp4", self.film)
+        return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,19 @@ class Evaluation:
                 for section in self.sections
             ],
         }
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Evaluation:
+        """What `as_json` returned, without pictures.
+
+        Raises:
+            KeyError, TypeError: it is something else.
+        """
+        sections = tuple(
+            Section(**{**section, "values": {name: Value(**value) for name, value in section["values"].items()}})
+            for section in found["sections"]
+        )
+        return cls(**{**found, "sections": sections})
 
 
 def over_repeats(draws: Sequence[dict[str, float]]) -> dict[str, Value]:

@@ -150,6 +150,12 @@ def _medium(picture: Picture, model: str) -> str:
     if film:
         width, height = FILM_SCALE * width, FILM_SCALE * height
     kind = ' class="film"' if film else ""
+    if picture.film is not None:
+        # It plays by itself, as a GIF does, and can be stopped.
+        return (
+            f'<video{kind} width="{width}" height="{height}" controls autoplay loop muted playsinline '
+            f'aria-label="{caption}" src="{picture.url}"></video>'
+        )
     shown = f'<img{kind} width="{width}" height="{height}" alt="{caption}" src="{picture.url}">'
     return _scroll(f"{model}, {picture.name}", shown) if width > WIDE and not film else shown
 

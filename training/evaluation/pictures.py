@@ -153,8 +153,11 @@ def _pictures(
     steps = torch.linspace(0, length - 1, shown, dtype=torch.float64).round().long().to(table.device)
     still = table[:, :, steps].movedim(2, 4).reshape(rows, columns, 1, channels, height, shown * width)
     frames = f"{shown} of {length} frames" if shown < length else "all frames" if length > 1 else "its one frame"
+    film = _page(table)
     return [
-        Picture(name, caption, "image/gif", encode_video(_page(table), fps, "gif"), figure),
+        Picture(
+            name, caption, "image/gif", encode_video(film, fps, "gif"), figure, film=encode_video(film, fps, "mp4")
+        ),
         Picture(
             f"{name}-sheet",
             f"{caption} Of each clip {frames}, side by side.",

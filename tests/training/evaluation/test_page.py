@@ -168,3 +168,13 @@ def test_a_browser_shows_and_plays_it_on_a_phone(text: str, tmp_path: Path) -> N
     assert found["wide"] <= 390, "only tables and wide pictures scroll sideways"
     assert found["scrolling"] == [True, True, False]
     assert found["scripts"] == 0
+
+
+def test_a_gif_plays_as_its_film_where_there_is_one() -> None:
+    moving = Picture("swap", "Swaps.", "image/gif", PICTURES[0].data, film=PICTURES[3].data)
+    (shown,) = Parsed(
+        page.html("Models", [Evaluation("first", "R-WAE", "sprites", 1, 0, 1, {}, (), (moving,))], ())
+    ).all("img", "video")
+    assert shown["src"] == PICTURES[3].url != PICTURES[0].url
+    assert {"controls", "autoplay", "loop", "muted"} <= set(shown)
+    assert (shown["width"], shown["height"]) == ("480", "64"), "as large as the GIF is shown"

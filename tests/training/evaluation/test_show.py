@@ -62,3 +62,14 @@ def test_notes_that_differ_are_told_apart() -> None:
 def test_pictures_alone_have_no_tables() -> None:
     assert tables([found("a")]) == []
     assert markdown([]) == ""
+
+
+def test_what_was_measured_before_stands_below_the_models_and_above_the_paper() -> None:
+    other = Section("protocol_1", "Kept", {"action": Value(9.0, 1.0), "hair": Value(3.0)}, 2, "300 clips.")
+    beside = [found("a", "sprites", other), found("rival", "sprites", other), found("digits", "sm-mnist", other)]
+    again = [Evaluation.from_json(each.as_json()) for each in beside]
+    assert again == beside
+    _, kept = tables([found("a", "sprites", KEPT)], again)
+    assert [row.name for row in kept.rows[:2]] == ["a", "rival, measured before"], "a is here itself"
+    assert kept.rows[1].cells == ("9.000 ± 1.000", ""), "body it has not, and hair is no column of this table"
+    assert all(row.printed for row in kept.rows[2:])
