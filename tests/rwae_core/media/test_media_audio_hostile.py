@@ -27,7 +27,7 @@ from mediafiles import (
 )
 from test_media_hostile import UNSUPPORTED
 
-from rwae_core.media import pool as pool_module
+from rwae_core.media import process as process_module
 from rwae_core.media.clip import AudioClip
 from rwae_core.media.errors import (
     MediaError,
@@ -278,18 +278,17 @@ def elsewhere() -> set[int]:
 
 
 def test_a_worker_that_hangs_is_killed(elsewhere: set[int]) -> None:
-    with MediaPool(1, MediaLimits(timeout_s=0.3)) as pool:
-        (pid,) = set(worker_pids()) - elsewhere
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(MediaTimeoutError):
-            pool.decode_audio(SOUNDS["wav"], sample_rate=16_000)
-        assert not Path(f"/proc/{pid}").exists()
-    with MediaPool(1, MediaLimits()) as pool:
-        (pid,) = set(worker_pids()) - elsewhere
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(MediaTimeoutError):
-            pool.decode_audio(SOUNDS["wav"], sample_rate=16_000, timeout=0.2)
-        assert len(pool.decode_audio(SOUNDS["wav"], sample_rate=16_000).samples) == 16_000
+    for limits, timeout in ((MediaLimits(timeout_s=0.3), None), (MediaLimits(), 0.2)):
+        with MediaPool(1, limits) as pool:
+            pids = set(worker_pids()) - elsewhere
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            for _ in pids:
+                with pytest.raises(MediaTimeoutError):
+                    pool.decode_audio(SOUNDS["wav"], sample_rate=16_000, timeout=timeout)
+            assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+            assert pool.restarts["timed_out"] == len(pids)
+            assert len(pool.decode_audio(SOUNDS["wav"], sample_rate=16_000, timeout=30).samples) == 16_000
 
 
 def test_memory_is_bounded() -> None:
@@ -301,13 +300,13 @@ def test_memory_is_bounded() -> None:
 
 def test_memory_does_not_add_up_and_no_thread_is_started(elsewhere: set[int]) -> None:
     with MediaPool(1, MediaLimits(memory_mb=64)) as pool:
-        (pid,) = set(worker_pids()) - elsewhere
+        pids = set(worker_pids()) - elsewhere
         threads = set()
         done = threading.Event()
 
         def watch() -> None:
             while not done.is_set():
-                threads.add(len(list(Path(f"/proc/{pid}/task").iterdir())))
+                threads.update(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in pids)
                 done.wait(0.001)
 
         watcher = threading.Thread(target=watch)
@@ -318,7 +317,7 @@ def test_memory_does_not_add_up_and_no_thread_is_started(elsewhere: set[int]) ->
         finally:
             done.set()
             watcher.join()
-        assert set(worker_pids()) - elsewhere == {pid}
+        assert set(worker_pids()) - elsewhere == pids
     assert threads == {1}
 
 
@@ -326,9 +325,9 @@ def test_memory_does_not_add_up_and_no_thread_is_started(elsewhere: set[int]) ->
 def test_a_worker_is_not_believed(monkeypatch: pytest.MonkeyPatch, elsewhere: set[int], samples: list[float]) -> None:
     """What a worker sends that hostile bytes have taken over is no clip just because it says so."""
     with MediaPool(1, MediaLimits()) as pool:
-        (pid,) = set(worker_pids()) - elsewhere
+        pids = set(worker_pids()) - elsewhere
         body = bytearray(np.array(samples, np.float32).tobytes())
-        monkeypatch.setattr(pool_module, "receive", lambda *_: ({}, body))
+        monkeypatch.setattr(process_module, "receive", lambda *_: ({}, body))
         with pytest.raises(UndecodableMediaError):
             pool.decode_audio(SOUNDS["wav"], sample_rate=16_000)
-        assert not Path(f"/proc/{pid}").exists()
+        assert sum(Path(f"/proc/{pid}").exists() for pid in pids) == len(pids) - 1

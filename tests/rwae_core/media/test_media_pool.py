@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -63,64 +64,144 @@ def decode_slowly(pool: MediaPool) -> None:
     pool.decode_video(SLOW, size=64, channels=3, fit="crop")
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSEGV])
+def strike(pids: list[int], blow: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, blow)
+
+
+def assert_whole(pool: MediaPool, workers: int) -> None:
+    """So many decode at a time, and one stands by."""
+    wait_for(lambda: pool.ready == workers + 1, 30)
+    assert_decodes(pool)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGSEGV, signal.SIGABRT])
 def test_a_crash_fails_its_own_request_alone(elsewhere: list[int], blow: signal.Signals) -> None:
     with MediaPool(2, MediaLimits()) as pool, ThreadPoolExecutor() as threads:
         pids = own_workers(elsewhere)
-        assert len(pids) == 2
+        assert len(pids) == 3
         doomed = threads.submit(decode_slowly, pool)
         victim = wait_for_work(pids)
         assert_decodes(pool)  # the other worker is free
+        assert pool.busy == 1
         os.kill(victim, blow)
         with pytest.raises(UndecodableMediaError):
             doomed.result(20)
-        assert_decodes(pool)
-        assert len(own_workers(elsewhere)) == 2
+        assert_whole(pool, 2)
+        assert len(own_workers(elsewhere)) == 3
         assert victim not in own_workers(elsewhere)
+        assert pool.restarts == {"died": 1, "timed_out": 0, "out_of_memory": 0, "leaked": 0, "cancelled": 0}
 
 
-def test_a_worker_killed_while_idle_is_replaced(elsewhere: list[int]) -> None:
-    with MediaPool(1, MediaLimits()) as pool:
-        (pid,) = own_workers(elsewhere)
-        os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: ") Z " in Path(f"/proc/{pid}/stat").read_text(), 20)  # dead, and not yet buried
+def test_a_file_whose_worker_is_killed_from_outside_is_tried_once_more(elsewhere: list[int]) -> None:
+    some_time = black_apng(1024, 64)
+    with MediaPool(1, MediaLimits()) as pool, ThreadPoolExecutor() as threads:
+        saved = threads.submit(pool.decode_video, some_time, size=64, channels=3, fit="crop")
+        os.kill(wait_for_work(own_workers(elsewhere)), signal.SIGKILL)
+        assert len(saved.result(30).frames) == 64
+        assert_whole(pool, 1)
+        doomed = threads.submit(decode_slowly, pool)
+        first = wait_for_work(own_workers(elsewhere))
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: pool.busy == 1 and first not in own_workers(elsewhere), 20)
+        os.kill(wait_for_work(own_workers(elsewhere)), signal.SIGKILL)
+        with pytest.raises(UndecodableMediaError):
+            doomed.result(20)
+        assert_whole(pool, 1)
+        assert pool.restarts["died"] == 3
+
+
+def test_workers_killed_while_idle_are_replaced(elsewhere: list[int]) -> None:
+    with MediaPool(2, MediaLimits()) as pool:
+        pids = own_workers(elsewhere)
+        strike(pids, signal.SIGKILL)
         assert_decodes(pool)
+        assert_whole(pool, 2)
+        strike(own_workers(elsewhere), signal.SIGKILL)
+        wait_for(lambda: pool.restarts["died"] == 6, 20)  # also if nobody asks
+        assert_whole(pool, 2)
+
+
+def test_nobody_waits_for_a_worker_to_start(elsewhere: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    with MediaPool(1, MediaLimits(timeout_s=0.3)) as pool:
+        assert pool.ready == 2
+        monkeypatch.setattr(sys, "executable", "/bin/false")  # none starts from here on
+        with pytest.raises(MediaTimeoutError):
+            decode_slowly(pool)
+        assert_decodes(pool)
+        assert pool.ready == 1
+        monkeypatch.undo()
+        assert_whole(pool, 1)  # after some attempts in vain
 
 
 def test_time_is_bounded(elsewhere: list[int]) -> None:
     with MediaPool(1, MediaLimits(timeout_s=0.3)) as pool:
-        (pid,) = own_workers(elsewhere)
+        pids = own_workers(elsewhere)
         start = time.monotonic()
         with pytest.raises(MediaTimeoutError):
             decode_slowly(pool)
         assert 0.3 <= time.monotonic() - start < 3
-        assert not Path(f"/proc/{pid}").exists()
-        assert_decodes(pool)
+        assert sum(map(is_worker, pids)) == 1
+        assert_whole(pool, 1)
+        assert pool.restarts["timed_out"] == 1
 
 
 def test_a_worker_that_hangs_is_killed(elsewhere: list[int]) -> None:
     with MediaPool(1, MediaLimits(timeout_s=0.3)) as pool:
-        (pid,) = own_workers(elsewhere)
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(MediaTimeoutError):
-            pool.decode_video(SLOW * 4, size=64, channels=3, fit="crop")  # more than fits into the pipe
-        assert not Path(f"/proc/{pid}").exists()
-        assert_decodes(pool)
+        pids = own_workers(elsewhere)
+        strike(pids, signal.SIGSTOP)
+        for _ in pids:
+            with pytest.raises(MediaTimeoutError):
+                pool.decode_video(SLOW * 4, size=64, channels=3, fit="crop")  # more than fits into the pipe
+        assert not any(map(is_worker, pids))
+        assert_whole(pool, 1)
 
 
 def test_the_caller_may_wait_less(elsewhere: list[int]) -> None:
     with MediaPool(1, MediaLimits()) as pool, ThreadPoolExecutor() as threads:
-        (pid,) = own_workers(elsewhere)
+        pids = own_workers(elsewhere)
         slow = threads.submit(pool.decode_video, SLOW, size=64, channels=3, fit="crop", timeout=2.0)
-        wait_for_work([pid])
+        wait_for_work(pids)
         start = time.monotonic()
         with pytest.raises(MediaTimeoutError, match="free"):
             pool.decode_video(CLIP, size=64, channels=3, fit="crop", timeout=0.1)
         assert time.monotonic() - start < 1
-        assert own_workers(elsewhere) == [pid]  # waiting in vain harms nobody
+        assert own_workers(elsewhere) == pids  # waiting in vain harms nobody
         with pytest.raises(MediaTimeoutError):
             slow.result(20)
-        assert_decodes(pool)
+        assert_whole(pool, 1)
+
+
+def test_what_nobody_wants_is_stopped(elsewhere: list[int]) -> None:
+    cancelled = threading.Event()
+
+    def unwanted(data: bytes) -> None:
+        pool.decode_video(data, size=64, channels=3, fit="crop", cancelled=cancelled)
+
+    with MediaPool(1, MediaLimits()) as pool, ThreadPoolExecutor() as threads:
+        pids = own_workers(elsewhere)
+        running = threads.submit(unwanted, SLOW)
+        wait_for_work(pids)
+        waiting = threads.submit(unwanted, CLIP)
+        cancelled.set()
+        start = time.monotonic()
+        for request in (running, waiting):
+            with pytest.raises(CancelledError):
+                request.result(20)
+        assert time.monotonic() - start < 2
+        assert pool.busy == 0
+        assert_whole(pool, 1)
+        assert pool.restarts == {"died": 0, "timed_out": 0, "out_of_memory": 0, "leaked": 0, "cancelled": 1}
+
+
+def test_what_is_nearly_done_when_nobody_wants_it_costs_no_worker(elsewhere: list[int]) -> None:
+    with MediaPool(1, MediaLimits()) as pool, ThreadPoolExecutor() as threads:
+        for _ in range(20):
+            cancelled = threading.Event()
+            asked = threads.submit(pool.decode_video, CLIP, size=64, channels=3, fit="crop", cancelled=cancelled)
+            cancelled.set()
+            assert isinstance(asked.exception(20), CancelledError | None)
+        assert not any(pool.restarts.values())
 
 
 def test_memory_is_bounded(elsewhere: list[int]) -> None:
@@ -130,18 +211,33 @@ def test_memory_is_bounded(elsewhere: list[int]) -> None:
             pool.decode_video(large, size=64, channels=3, fit="crop")
         with pytest.raises(MediaError):
             pool.decode_video(film(moving(2, 2000, 2000)), size=64, channels=3, fit="crop")
-        assert_decodes(pool)
+        assert_whole(pool, 1)
+        assert pool.restarts["out_of_memory"] >= 1
     with MediaPool(1, MediaLimits(memory_mb=128)) as pool:
         assert len(pool.decode_video(large, size=64, channels=3, fit="crop").frames) == 2
 
 
+LARGE = film(np.zeros((12, 2048, 2048, 3), np.uint8), pixels="yuv420p")
+"""Takes about 90 MiB while it is decoded, most of which the C library keeps for the next file."""
+
+
 def test_memory_does_not_add_up(elsewhere: list[int]) -> None:
-    large = film(np.zeros((12, 2048, 2048, 3), np.uint8), pixels="yuv420p")  # 70 MiB while it is decoded
-    with MediaPool(1, MediaLimits(memory_mb=256)) as pool:
-        (pid,) = own_workers(elsewhere)
-        for _ in range(6):
-            pool.decode_video(large, size=64, channels=3, fit="crop")
-        assert own_workers(elsewhere) == [pid]
+    with MediaPool(1, MediaLimits(memory_mb=768)) as pool:
+        pids = own_workers(elsewhere)
+        for _ in range(5):
+            pool.decode_video(LARGE, size=64, channels=3, fit="crop")
+        assert own_workers(elsewhere) == pids
+        assert not any(pool.restarts.values())
+
+
+def test_a_worker_that_keeps_memory_is_replaced_and_nobody_notices(elsewhere: list[int]) -> None:
+    with MediaPool(1, MediaLimits(memory_mb=256)) as pool:  # of which it may keep 64 MiB
+        pids = own_workers(elsewhere)
+        for _ in range(2):
+            assert len(pool.decode_video(LARGE, size=64, channels=3, fit="crop").frames) == 12
+        assert pool.restarts == {"died": 0, "timed_out": 0, "out_of_memory": 0, "leaked": 2, "cancelled": 0}
+        assert_whole(pool, 1)
+        assert not set(pids) & set(own_workers(elsewhere))
 
 
 def test_many_threads_share_few_workers() -> None:
@@ -161,13 +257,13 @@ def test_decoding_starts_no_thread(elsewhere: list[int]) -> None:
         film(frames, muxer="webm", codec="libvpx-vp9", pixels="yuv420p", options={"deadline": "realtime"}),
     ]
     with MediaPool(1, MediaLimits()) as pool:
-        (pid,) = own_workers(elsewhere)
+        pids = own_workers(elsewhere)
         threads = {1}
         done = threading.Event()
 
         def watch() -> None:
             while not done.is_set():
-                threads.add(len(list(Path(f"/proc/{pid}/task").iterdir())))
+                threads.update(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in pids)
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -180,9 +276,14 @@ def test_decoding_starts_no_thread(elsewhere: list[int]) -> None:
     assert threads == {1}
 
 
+def bounds_of(process: Path) -> dict[str, list[str]]:
+    """Soft and hard."""
+    return {line[:26].strip(): line[26:].split()[:2] for line in (process / "limits").read_text().splitlines()[1:]}
+
+
 @pytest.fixture
 def worker(elsewhere: list[int], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The /proc entry of a worker of a process that holds secrets and a socket which children inherit."""
+    """The /proc entry of a worker, one that has decoded, of a process that holds secrets and a socket for children."""
     monkeypatch.setenv("RWAE_API_KEYS", "hunter2")
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -190,48 +291,108 @@ def worker(elsewhere: list[int], monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         server.set_inheritable(True)
         with MediaPool(1, MediaLimits(timeout_s=7)) as pool:
             assert_decodes(pool)
-            (pid,) = own_workers(elsewhere)
-            yield Path(f"/proc/{pid}")
+            yield next(
+                process
+                for process in [Path(f"/proc/{pid}") for pid in own_workers(elsewhere)]
+                if bounds_of(process)["Max cpu time"][0].isdigit()
+            )
 
 
 def test_workers_inherit_nothing(worker: Path) -> None:
     assert sorted(os.listdir(worker / "fd")) == ["0", "1", "2"]
-    assert os.readlink(worker / "fd" / "1") == os.devnull
+    assert os.readlink(worker / "fd" / "1") == os.readlink(worker / "fd" / "2") == os.devnull
+    assert os.readlink(worker / "cwd") == "/"
     assert b"hunter2" not in (worker / "environ").read_bytes()
     assert os.getsid(int(worker.name)) != os.getsid(0)  # the terminal's interrupt is not for it
 
 
 def test_workers_are_bounded(worker: Path) -> None:
-    bounds = {line[:26].strip(): line[26:].split()[:2] for line in (worker / "limits").read_text().splitlines()[1:]}
+    bounds = bounds_of(worker)
     assert bounds["Max open files"] == ["0", "0"]
     assert bounds["Max file size"] == ["0", "0"]
     assert bounds["Max core file size"] == ["0", "0"]
+    assert bounds["Max processes"] == ["0", "0"]
     assert int(bounds["Max address space"][1]) < 3 * 2**30
     assert 7 <= int(bounds["Max cpu time"][0]) < 15
 
 
-def test_confined_code_can_open_nothing() -> None:
-    """The same bounds, with code in the place of a decoder."""
-    script = """
-import errno, os, socket
+def test_workers_make_no_calls_but_those_of_decoding(worker: Path) -> None:
+    status = dict(line.split(":\t", 1) for line in (worker / "status").read_text().splitlines())
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+
+
+CONFINED = """
+import ctypes, os, resource, socket, threading
+from rwae_core.media.confine import confine
 from rwae_core.media.limits import MediaLimits
-from rwae_core.media.worker import confine
+libc = ctypes.CDLL(None, use_errno=True)
 confine(MediaLimits())
-attempts = [lambda: open("/dev/null"), socket.socket, os.pipe, lambda: os.dup(0), lambda: os.listdir("/")]
-for attempt in attempts:
+
+def call(name, *arguments):
+    if getattr(libc, name)(*arguments) == -1:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+attempts = {
+    "open": lambda: open("/dev/null"),
+    "list": lambda: os.listdir("/"),
+    "look at": lambda: os.stat("/etc/passwd"),
+    "delete": lambda: os.unlink("kept"),
+    "rename": lambda: os.rename("kept", "gone"),
+    "shorten": lambda: os.truncate("kept", 0),
+    "allow": lambda: os.chmod("kept", 0o777),
+    "make": lambda: os.mkdir("made"),
+    "link": lambda: os.symlink("/etc/passwd", "made"),
+    "move": lambda: os.chdir("/etc"),
+    "socket": socket.socket,
+    "two sockets": socket.socketpair,
+    "pipe": os.pipe,
+    "copy": lambda: os.dup(0),
+    "fork": os.fork,
+    "run": lambda: os.execv("/bin/true", ["true"]),
+    "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+    "kill": lambda: os.kill(os.getppid(), 0),
+    "bound another": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CORE),
+    "look into another": lambda: call("ptrace", 16, os.getppid(), 0, 0),
+    "ask for privileges": lambda: call("setuid", 0),
+    "outlive the parent": lambda: call("prctl", 1, 0, 0, 0, 0),
+    "leave the session": os.setsid,
+}
+for name, attempt in attempts.items():
     try:
         attempt()
     except OSError as error:
-        print('no file' if error.errno in (errno.EMFILE, errno.EINVAL) else error)  # EINVAL: by dup
+        print(name, "-", error.strerror)
     else:
-        print("opened")
+        print(name, "- POSSIBLE")
+try:
+    threading.Thread(target=print).start()
+except RuntimeError:
+    print("thread - none")
 try:
     bytearray(2 * 2**30)
 except MemoryError:
-    print("no memory")
+    print("memory - none")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=20)
-    assert done.stdout.split("\n")[:-1] == ["no file"] * 5 + ["no memory"]
+
+
+def test_confined_code_reaches_nothing(tmp_path: Path) -> None:
+    """The same bounds, with code in the place of a decoder."""
+    (tmp_path / "kept").write_text("kept")
+    done = subprocess.run(
+        [sys.executable, "-c", CONFINED],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    outcomes = dict(line.split(" - ") for line in done.stdout.splitlines())
+    assert len(outcomes) == 25, done.stdout
+    assert {outcomes.pop("thread"), outcomes.pop("memory")} == {"none"}
+    assert set(outcomes.values()) == {os.strerror(errno.EPERM)}, outcomes
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"kept": "kept"}
 
 
 def test_decoding_imports_neither_torch_nor_the_model() -> None:
@@ -246,14 +407,14 @@ assert "torch" not in sys.modules
 
 
 def test_workers_end_with_whoever_started_them() -> None:
-    """Also when that one is killed, and also when they are busy: then when their processor time is up."""
+    """Also when that one is killed, and also when they are busy."""
     script = """
 import sys, threading
 sys.path.insert(0, sys.argv[1])
 from mediafiles import black_apng, worker_pids
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.pool import MediaPool
-pool = MediaPool(2, MediaLimits(timeout_s=1))
+pool = MediaPool(2, MediaLimits())
 slow = black_apng(2048, 512)
 threading.Thread(target=lambda: pool.decode_video(slow, size=64, channels=3, fit="crop")).start()
 print(*worker_pids(), flush=True)
@@ -263,19 +424,18 @@ threading.Event().wait()
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]
-        assert len(pids) == 2
+        assert len(pids) == 3
         wait_for_work(pids)
         parent.kill()
 
-    wait_for(lambda: not any(map(is_worker, pids)), 20)
+    wait_for(lambda: not any(map(is_worker, pids)), 5)  # long before the file is decoded
 
 
 def test_closing_ends_workers_and_wakes_who_waits(elsewhere: list[int]) -> None:
     pool = MediaPool(1, MediaLimits())
     with ThreadPoolExecutor() as threads:
-        (pid,) = own_workers(elsewhere)
         decoding = threads.submit(decode_slowly, pool)
-        wait_for_work([pid])
+        wait_for_work(own_workers(elsewhere))
         waiting = threads.submit(assert_decodes, pool)
         pool.close()
         for request in (decoding, waiting):
