@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from rwae_core.errors import ShapeError, UnsupportedError, WeightsError
+from rwae_core.memory import keep_freed_memory
 from rwae_core.weights import CONFIG_FILE, read_config
 from training import checkpoint
 from training.baselines.ds_vae import DSVAE
@@ -38,7 +39,6 @@ from training.evaluation import (
 )
 from training.evaluation.findings import Evaluation, Picture
 from training.evaluation.request import Request
-from training.memory import keep_freed_memory
 from training.methods import Model
 from training.preset import Preset
 

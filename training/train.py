@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from rwae_core.config import ModelConfig
 from rwae_core.latents import Latents
+from rwae_core.memory import keep_freed_memory
 from rwae_core.model import RWAE
 from training import checkpoint, methods, preset
 from training.algorithm import weighted_sum
@@ -31,7 +32,6 @@ from training.datasets.batch import random_batch
 from training.datasets.catalogue import open_dataset
 from training.datasets.errors import DataError
 from training.datasets.sprites import Sprites
-from training.memory import keep_freed_memory
 from training.preset import Preset
 
 LOG_EVERY, CHECKPOINT_EVERY, WATCH_EVERY = 50, 250, 500
