@@ -1,27 +1,20 @@
-"""The models that are served: a weights folder, read once."""
+"""The models that are served: by name, and which of them is the default of its modality."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
 import torch
 
 from rwae_core.config import ModelConfig, SpectrumFrames
-from rwae_core.errors import RwaeError
 from rwae_core.media.sniff import Modality
 from rwae_core.model import RWAE
-from rwae_core.weights import WeightsConfig, load_weights
-from service.verbs import audio, video
-from service.verbs.base import Codes
+from rwae_core.weights import WeightsConfig
 
 logger = logging.getLogger(__name__)
-
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class UnknownModelError(Exception):
@@ -32,9 +25,12 @@ class NoModelError(Exception):
     """No model is served at all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
-    """One model: its name, what its folder says about it, and its networks, one on each device."""
+    """One model: its name, what its folder says about it, and its networks, one on each device.
+
+    Another version of it is another `Model`: whoever has this one finishes on it.
+    """
 
     id: str
     weights: WeightsConfig
@@ -52,11 +48,37 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Library:
-    """Models by name, and which of them serves requests of a modality that name none."""
+class _Shelf:
+    """What is served at one moment."""
 
     models: Mapping[str, Model] = field(default_factory=dict)
     defaults: Mapping[Modality, str] = field(default_factory=dict)
+
+
+class Library:
+    """Models by name, and which of them serves requests of a modality that name none.
+
+    Models may come and go at any time; each answer is of one moment.
+
+    Args:
+        default_video: The model for requests that name none; the first by name where it is not there.
+        default_audio: The same for audio.
+    """
+
+    def __init__(self, default_video: str | None = None, default_audio: str | None = None) -> None:
+        self._wishes: Mapping[Modality, str | None] = {"video": default_video, "audio": default_audio}
+        self._shelf = _Shelf()  # replaced as a whole, never changed
+        self._changing = threading.Lock()
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """All models, sorted by name; this mapping does not change."""
+        return self._shelf.models
+
+    @property
+    def defaults(self) -> Mapping[Modality, str]:
+        """The default model of each modality that there is a model of; this mapping does not change."""
+        return self._shelf.defaults
 
     def find(self, name: str | None, modality: Modality = "video") -> Model:
         """The model of that name, or where it is None or empty the modality's default.
@@ -65,85 +87,52 @@ class Library:
             UnknownModelError: there is no such model; the message lists those there are.
             NoModelError: there is no model at all.
         """
-        self.check_any()
-        if not name and modality not in self.defaults:
+        shelf = self._shelf
+        _check_any(shelf)
+        if not name and modality not in shelf.defaults:
             raise UnknownModelError(
-                f"There is no {modality} model; name one of those served: {', '.join(self.models)}."
+                f"There is no {modality} model; name one of those served: {', '.join(shelf.models)}."
             )
-        model = self.models.get(name or self.defaults[modality])
+        model = shelf.models.get(name or shelf.defaults[modality])
         if model is None:
-            raise UnknownModelError(f"There is no model of that name; served are: {', '.join(self.models)}.")
+            raise UnknownModelError(f"There is no model of that name; served are: {', '.join(shelf.models)}.")
         return model
 
     def check_any(self) -> None:
         """Raises NoModelError where there is no model at all."""
-        if not self.models:
-            raise NoModelError("No model is loaded; the log of the service says why.")
+        _check_any(self._shelf)
+
+    def put(self, model: Model) -> Model | None:
+        """Serves a model from now on; returns the one of its name that it takes the place of."""
+        with self._changing:
+            old = self._shelf.models.get(model.id)
+            self._serve([each for each in self._shelf.models.values() if each is not old] + [model])
+            return old
+
+    def remove(self, name: str) -> Model | None:
+        """Serves a model no more; returns it, or None where there was none of that name."""
+        with self._changing:
+            old = self._shelf.models.get(name)
+            self._serve(each for each in self._shelf.models.values() if each is not old)
+            return old
+
+    def log_defaults(self) -> None:
+        """Says which of the defaults that were asked for are not there."""
+        for modality, wished in self._wishes.items():
+            if wished is not None and self.defaults.get(modality) != wished:
+                names = ", ".join(each.id for each in self.models.values() if each.modality == modality) or "none"
+                logger.error("the default model '%s' is not among the %s models loaded: %s", wished, modality, names)
+
+    def _serve(self, models: Iterable[Model]) -> None:
+        shelf = {model.id: model for model in sorted(models, key=lambda model: model.id)}
+        defaults: dict[Modality, str] = {}
+        for modality, wished in self._wishes.items():
+            found = [model.id for model in shelf.values() if model.modality == modality]
+            if found:
+                defaults[modality] = wished if wished in found else found[0]
+        self._shelf = _Shelf(shelf, defaults)
 
 
-def load_library(
-    folder: Path,
-    devices: Sequence[torch.device],
-    default_video: str | None = None,
-    default_audio: str | None = None,
-) -> Library:
-    """Reads every model of a weights folder onto every device and tries it; what is broken is logged and left out.
-
-    Args:
-        folder: One folder for each model, as `rwae_core.weights` writes them.
-        devices: Where the networks go.
-        default_video: The model for requests that name none; the first by name where it is absent or broken.
-        default_audio: The same for audio.
-    """
-    models: dict[str, Model] = {}
-    try:
-        candidates = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        logger.error("the weights folder '%s' cannot be read: %s", folder.name, error.strerror)
-        candidates = []
-    for candidate in candidates:
-        if not _ID.fullmatch(candidate.name):
-            logger.error("weights folder %r skipped: name it with letters, digits, '.', '_' and '-'", candidate.name)
-            continue
-        try:
-            loaded = {device: load_weights(candidate, device) for device in devices}
-            for network, weights in loaded.values():
-                _warm_up(network, weights.model)
-        except (RwaeError, OSError, RuntimeError, ValueError) as error:
-            logger.error("weights '%s' skipped: %s", candidate.name, error)
-            continue
-        networks = {device: network for device, (network, _) in loaded.items()}
-        models[candidate.name] = Model(candidate.name, loaded[devices[0]][1], networks)
-        logger.info("weights '%s' loaded", candidate.name)
-    defaults: dict[Modality, str] = {}
-    wishes: tuple[tuple[Modality, str | None], ...] = (("video", default_video), ("audio", default_audio))
-    for modality, wished in wishes:
-        found = [model.id for model in models.values() if model.modality == modality]
-        if wished is not None and wished not in found:
-            names = ", ".join(found) or "none"
-            logger.error("the default model '%s' is not among the %s models loaded: %s", wished, modality, names)
-        if found:
-            defaults[modality] = wished if wished in found else found[0]
-    return Library(models, defaults)
-
-
-@torch.inference_mode()
-def _warm_up(network: RWAE, config: ModelConfig) -> None:
-    """Runs each verb once: it proves that the model works, and no request pays for lazy initialisation."""
-    codes = Codes(
-        np.zeros(config.content_dim, np.float32),
-        np.zeros((config.frames, config.motion_dim), np.float32),
-        np.zeros(config.actions, np.float32) if config.actions else None,
-    )
-    if isinstance(config.frame_networks, SpectrumFrames):
-        wave = np.zeros(config.frames * config.frame_networks.spectrum.hop, np.float32)
-        audio.Encode.run(network, [audio.Encode(wave)])
-        audio.Decode.run(network, [audio.Decode(codes)])
-        audio.Swap.run(network, [audio.Swap(wave, wave)])
-        audio.Generate.run(network, [audio.Generate(1, config.frames, seed=0)])
-    else:
-        clip = np.zeros((config.frames, config.size, config.size, config.channels), np.uint8)
-        video.Encode.run(network, [video.Encode(clip)])
-        video.Decode.run(network, [video.Decode(codes)])
-        video.Swap.run(network, [video.Swap(clip, clip)])
-        video.Generate.run(network, [video.Generate(1, config.frames, seed=0)])
+def _check_any(shelf: _Shelf) -> None:
+    if not shelf.models:
+        raise NoModelError("No model is loaded; the log of the service says why.")

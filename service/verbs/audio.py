@@ -2,15 +2,16 @@
 
 Shapes: n clips of N samples in [−1, 1], T = ⌈N / hop⌉ columns of K bins in [0, 1], Dc content, Dm motion dimensions.
 
-A pass is one request: the windows of a recording are a batch already, and what a wave becomes depends on nothing else.
+No two requests share a pass: the windows of a recording are a batch already, and what a wave becomes, to the bit,
+depends on nothing else. A work is done in steps, between which it can be stopped.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from rwae_core.recording import decode_recording, encode_recording
 from rwae_core.speech import SpectrumConfig, analyse, as_loud_as, synthesise
-from service.verbs.base import Answer, Codes, Numbers, Work, clip_generator, codes_of
+from service.verbs.base import Codes, Numbers, Operation, Plan, Work, clip_generator, codes_of, rows_of
 
 Samples = NDArray[np.float32]
 
@@ -35,9 +36,18 @@ CEILING = 1 - 2.0**-15
 LIMITER_S = 0.005
 """How long before and after a peak the limiter turns the sound down."""
 
+COLUMNS_A_FRAME = 16
+"""Columns of a spectrum that cost about as much as one frame of a picture, or less."""
+SAMPLES_A_COLUMN = 160
+"""What a column of most models has, for costs alone."""
 
-class _Alone(Work[Answer]):
-    """A work that shares its pass with no other."""
+
+@dataclass(frozen=True, eq=False)
+class SoundStep(Operation[Any]):
+    """One step of a work, which shares its pass with no other: what `task` returns, for so many columns."""
+
+    columns: int
+    task: Callable[[], Any]
 
     @property
     @override
@@ -47,16 +57,12 @@ class _Alone(Work[Answer]):
     @property
     @override
     def cost(self) -> int:
-        return 1  # no other work asks what is left of the pass
+        return _cost(self.columns)
 
     @classmethod
     @override
-    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Answer]:
-        return [work.answer(network, spectrum_of(network.config)) for work in batch]
-
-    @abstractmethod
-    def answer(self, network: RWAE, spectrum: SpectrumConfig) -> Answer:
-        """Answers this work; `spectrum` says what the model's columns are."""
+    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Any]:
+        return [step.task() for step in batch]
 
 
 @dataclass(frozen=True)
@@ -71,35 +77,52 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Encode(_Alone[Encoded]):
+class Encode(Work[Encoded]):
     """Codes of a clip (N,): posterior means, or with a seed a draw from the posteriors."""
 
     wave: Samples
     seed: int | None = None
 
+    @property
     @override
-    def answer(self, network: RWAE, spectrum: SpectrumConfig) -> Encoded:
-        recording = analyse(_tensor(network, self.wave)[None], spectrum)[0]
-        latents = encode_recording(network, recording, None if self.seed is None else clip_generator(self.seed, 0))
-        errors = (decode_recording(network, latents).float() - recording) * spectrum.floor_db
+    def cost(self) -> int:
+        return 2 * _cost(len(self.wave) // SAMPLES_A_COLUMN)
+
+    @override
+    def plan(self, network: RWAE, most: int) -> Plan[Encoded]:
+        spectrum = spectrum_of(network.config)
+        columns = spectrum.columns(len(self.wave))
+        noise = None if self.seed is None else clip_generator(self.seed, 0)
+        wave = _tensor(network, self.wave)[None]
+        ((recording, latents),) = yield [SoundStep(columns, partial(_encoded, network, wave, spectrum, noise))]
+        (decoded,) = yield [SoundStep(columns, partial(decode_recording, network, latents))]
+        errors = (decoded.float() - recording) * spectrum.floor_db
         return Encoded(codes_of(latents)[0], errors.square().mean(1).sqrt().mean().item())
 
 
 @dataclass(frozen=True)
-class Decode(_Alone[Samples]):
+class Decode(Work[Samples]):
     """The clip of codes, T · hop samples."""
 
     codes: Codes
 
+    @property
     @override
-    def answer(self, network: RWAE, spectrum: SpectrumConfig) -> Samples:
+    def cost(self) -> int:
+        return 2 * _cost(len(self.codes.z_m))
+
+    @override
+    def plan(self, network: RWAE, most: int) -> Plan[Samples]:
+        spectrum, columns = spectrum_of(network.config), len(self.codes.z_m)
         latents = Latents(_tensor(network, self.codes.z_c)[None], _tensor(network, self.codes.z_m)[None])
-        decoded = decode_recording(network, latents)[None]
-        return _samples(synthesise(decoded, decoded.shape[1] * spectrum.hop, spectrum, generator=_fixed()), spectrum)[0]
+        (decoded,) = yield [SoundStep(columns, partial(decode_recording, network, latents))]
+        wave: Samples
+        (wave,) = yield [SoundStep(columns, partial(_sound, decoded, spectrum, _fixed()))]
+        return wave
 
 
 @dataclass(frozen=True)
-class Swap(_Alone[tuple[Samples, ...]]):
+class Swap(Work[tuple[Samples, ...]]):
     """z^c of `content` (S,) with z^m of `motion` (N,), whose phase it starts from and whose loudness it has.
 
     `both` adds the other direction.
@@ -109,16 +132,27 @@ class Swap(_Alone[tuple[Samples, ...]]):
     motion: Samples
     both: bool = False
 
+    @property
     @override
-    def answer(self, network: RWAE, spectrum: SpectrumConfig) -> tuple[Samples, ...]:
-        waves = [_tensor(network, wave)[None] for wave in (self.content, self.motion)]
-        content, motion = (encode_recording(network, analyse(wave, spectrum)[0]) for wave in waves)
-        directions = [(content, motion, waves[1]), (motion, content, waves[0])]
+    def cost(self) -> int:
+        content, motion = (_cost(len(wave) // SAMPLES_A_COLUMN) for wave in (self.content, self.motion))
+        return content + motion + 2 * (content + motion if self.both else motion)
+
+    @override
+    def plan(self, network: RWAE, most: int) -> Plan[tuple[Samples, ...]]:
+        spectrum = spectrum_of(network.config)
+        clips: list[tuple[Tensor, Latents]] = []
+        for source in (_tensor(network, wave)[None] for wave in (self.content, self.motion)):
+            encode = partial(_encoded, network, source, spectrum)
+            ((_, latents),) = yield [SoundStep(spectrum.columns(source.shape[1]), encode)]
+            clips.append((source, latents))
         swaps = []
-        for kept, moved, source in directions[: 2 if self.both else 1]:
-            swapped = decode_recording(network, Latents(kept.z_c, moved.z_m))[None]
-            wave = synthesise(swapped, source.shape[1], spectrum, phase_of=source, generator=_fixed())
-            swaps.append(_samples(as_loud_as(wave, source), spectrum)[0])
+        for (_, kept), (source, moved) in [clips, clips[::-1]] if self.both else [clips]:
+            columns = moved.z_m.shape[1]
+            decode = partial(decode_recording, network, Latents(kept.z_c, moved.z_m))
+            (swapped,) = yield [SoundStep(columns, decode)]
+            (wave,) = yield [SoundStep(columns, partial(_sound_like, swapped, source, spectrum))]
+            swaps.append(wave)
         return tuple(swaps)
 
 
@@ -131,7 +165,7 @@ class Generated:
 
 
 @dataclass(frozen=True)
-class Generate(_Alone[Generated]):
+class Generate(Work[Generated]):
     """`n` clips of `frames` columns from the priors; codes that are given are kept, a short z^m is continued."""
 
     n: int
@@ -141,22 +175,34 @@ class Generate(_Alone[Generated]):
     z_c: Numbers | None = None
     z_m: Numbers | None = None
 
+    @property
     @override
-    def answer(self, network: RWAE, spectrum: SpectrumConfig) -> Generated:
+    def cost(self) -> int:
+        return _cost(self.n * self.frames) + 2 * self.n * _cost(self.frames)
+
+    @override
+    def plan(self, network: RWAE, most: int) -> Plan[Generated]:
+        spectrum = spectrum_of(network.config)
         generators = [clip_generator(self.seed, clip) for clip in range(self.n)]
-        latents = network.sample(
-            self.n,
-            self.frames,
-            generators,
-            temperature=self.temperature,
-            z_c=_given(network, self.z_c, self.n),
-            z_m=_given(network, self.z_m, self.n),
-        )
-        rows = zip(latents.z_c.split(1), latents.z_m.split(1), strict=True)
-        spectra = torch.stack([decode_recording(network, Latents(z_c, z_m)) for z_c, z_m in rows])
-        # The phases' noise comes from the same generators, after that of the codes.
-        waves = synthesise(spectra, self.frames * spectrum.hop, spectrum, generator=generators)
-        return Generated(_samples(waves, spectrum), codes_of(latents))
+
+        def sample() -> Latents:
+            return network.sample(
+                self.n,
+                self.frames,
+                generators,
+                temperature=self.temperature,
+                z_c=_given(network, self.z_c, self.n),
+                z_m=_given(network, self.z_m, self.n),
+            )
+
+        (latents,) = yield [SoundStep(self.n * self.frames, sample)]
+        waves = []
+        for row, generator in zip(rows_of(latents), generators, strict=True):
+            (spectra,) = yield [SoundStep(self.frames, partial(decode_recording, network, row))]
+            # The phases' noise comes from the same generator, after that of the codes.
+            (wave,) = yield [SoundStep(self.frames, partial(_sound, spectra, spectrum, generator))]
+            waves.append(wave)
+        return Generated(np.stack(waves), codes_of(latents))
 
 
 def spectrum_of(config: ModelConfig) -> SpectrumConfig:
@@ -180,6 +226,30 @@ def limited(wave: Float[Tensor, "n N"], reach: int) -> Float[Tensor, "n N"]:
     # A mean of gains each of which is low enough for the sample in the middle.
     gain = functional.avg_pool1d(ends, width, 1)
     return torch.where(gain < 1, wave * gain, wave).clamp(-CEILING, CEILING)
+
+
+def _encoded(
+    network: RWAE, wave: Float[Tensor, "1 N"], spectrum: SpectrumConfig, noise: torch.Generator | None = None
+) -> tuple[Float[Tensor, "T K"], Latents]:
+    """A clip's spectrum, and its codes."""
+    recording = analyse(wave, spectrum)[0]
+    return recording, encode_recording(network, recording, noise)
+
+
+def _sound(columns: Float[Tensor, "T K"], spectrum: SpectrumConfig, noise: torch.Generator) -> Samples:
+    """The wave of a spectrum whose phases start from noise where nothing says more."""
+    wave = synthesise(columns[None], len(columns) * spectrum.hop, spectrum, generator=[noise])
+    return _samples(wave, spectrum)[0]
+
+
+def _sound_like(columns: Float[Tensor, "T K"], source: Float[Tensor, "1 N"], spectrum: SpectrumConfig) -> Samples:
+    """The wave of a spectrum with the phase and the loudness of another."""
+    wave = synthesise(columns[None], source.shape[1], spectrum, phase_of=source, generator=_fixed())
+    return _samples(as_loud_as(wave, source), spectrum)[0]
+
+
+def _cost(columns: int) -> int:
+    return max(1, columns // COLUMNS_A_FRAME)
 
 
 def _fixed() -> torch.Generator:

@@ -1,24 +1,29 @@
 """What the verbs of video and of audio share.
 
+A work is what one request asks of a model. It is done by operations, each of one clip or a part of one; the engine runs
+those of all works that are of one kind and shape in one pass of the network, whichever verb they belong to.
+
 Shapes: N clips, T steps, Dc content and Dm motion dimensions, A actions.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 
 Numbers = NDArray[np.float32]
 Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -31,22 +36,72 @@ class Codes:
 
 
 class Work(ABC, Generic[Answer]):
-    """One request for one model."""
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[object, ...]:
-        """What has to agree for two works of a verb to share a batch."""
+    """What one request asks of one model."""
 
     @property
     @abstractmethod
     def cost(self) -> int:
-        """Frames that pass through the networks."""
+        """Frames that pass through the networks, in all operations together."""
+
+    @abstractmethod
+    def plan(self, network: RWAE, most: int) -> Plan[Answer]:
+        """Yields the operations that can be done next, at least one, is sent their results, and returns the answer.
+
+        Runs on the device's thread, without gradients. May be ended at any yield.
+
+        Args:
+            network: Where the operations will run.
+            most: Frames that may share a pass: an operation that can be divided has no more.
+        """
+
+    @classmethod
+    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Answer]:
+        """Answers works without an engine, one after the other."""
+        return [_answered(work.plan(network, most=1 << 30), network) for work in batch]
+
+
+class Operation(Work[Result]):
+    """A pass of the networks that others of its kind and shape may share. By itself it is a work, too.
+
+    An operation that shares may be run again, should the pass fail: it changes nothing that it is given.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[object, ...]:
+        """What has to agree for two operations of a kind to share a pass."""
+
+    @override
+    def plan(self, network: RWAE, most: int) -> Plan[Result]:
+        """Itself."""
+        return cast("Result", (yield [self])[0])
 
     @classmethod
     @abstractmethod
-    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Answer]:
-        """Answers works of one shape, in their order."""
+    @override
+    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Result]:
+        """Results of operations of one shape, in their order."""
+
+
+Plan = Generator[Sequence[Operation[Any]], list[Any], Answer]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Codes of one clip, where the networks left them (as a batch of 1) and as they are answered."""
+
+    latents: Latents
+    codes: Codes
+
+
+def _answered(plan: Plan[Answer], network: RWAE) -> Answer:
+    operations = next(plan)
+    while True:
+        results = [type(operation).run(network, [operation])[0] for operation in operations]
+        try:
+            operations = plan.send(results)
+        except StopIteration as end:
+            return cast("Answer", end.value)
 
 
 def clip_generator(seed: int, clip: int) -> torch.Generator:
@@ -63,3 +118,9 @@ def codes_of(latents: Latents) -> list[Codes]:
     z_c, z_m = latents.z_c.float().cpu().numpy(), latents.z_m.float().cpu().numpy()
     actions = [None] * len(z_c) if latents.action is None else list(latents.action.float().cpu().numpy())
     return [Codes(*codes) for codes in zip(z_c, z_m, actions, strict=True)]
+
+
+def rows_of(latents: Latents) -> list[Latents]:
+    """A batch as batches of one clip each."""
+    actions = [None] * len(latents.z_c) if latents.action is None else list(latents.action.split(1))
+    return [Latents(*row) for row in zip(latents.z_c.split(1), latents.z_m.split(1), actions, strict=True)]

@@ -5,21 +5,17 @@ Shapes: N clips, T (S) frames of H×W×C as bytes in 0..255, Dc content and Dm m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 from typing_extensions import override
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
-from service.verbs.base import Codes, Numbers, Work, clip_generator, codes_of
+from service.verbs.base import Coded, Codes, Numbers, Plan, Work
+from service.verbs.operations import EncodeClip, Frames, SampleCodes, decoding, given_latents
 
-Frames = NDArray[np.uint8]
+__all__ = ["PSNR_CEILING_DB", "Decode", "Encode", "Encoded", "Frames", "Generate", "Generated", "Swap"]
 
 PSNR_CEILING_DB = 100.0
 
@@ -41,23 +37,16 @@ class Encode(Work[Encoded]):
 
     @property
     @override
-    def shape(self) -> tuple[object, ...]:
-        return (*self.clip.shape, self.seed is None)
-
-    @property
-    @override
     def cost(self) -> int:
         return 2 * len(self.clip)
 
-    @classmethod
     @override
-    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Encoded]:
-        clips = _tensor(network, [work.clip for work in batch])
-        generators = [clip_generator(work.seed, 0) for work in batch if work.seed is not None]
-        latents = network.encode(clips, generators or None)
-        errors = (network.decode(latents) - clips).square().flatten(1).mean(1)
-        ratios = (-10 * errors.clamp_min(10 ** (-PSNR_CEILING_DB / 10)).log10()).tolist()
-        return [Encoded(codes, ratio) for codes, ratio in zip(codes_of(latents), ratios, strict=True)]
+    def plan(self, network: RWAE, most: int) -> Plan[Encoded]:
+        coded: Coded
+        (coded,) = yield [EncodeClip(self.clip, self.seed)]
+        errors = np.concatenate((yield decoding(network, coded.latents, most, target=self.clip)))
+        ratio = -10 * np.log10(max(errors.mean(), 10 ** (-PSNR_CEILING_DB / 10)))
+        return Encoded(coded.codes, float(ratio))
 
 
 @dataclass(frozen=True)
@@ -68,21 +57,13 @@ class Decode(Work[Frames]):
 
     @property
     @override
-    def shape(self) -> tuple[object, ...]:
-        return _shapes(self.codes.z_c, self.codes.z_m, self.codes.action)
-
-    @property
-    @override
     def cost(self) -> int:
         return len(self.codes.z_m)
 
-    @classmethod
     @override
-    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Frames]:
-        z_c = _tensor(network, [work.codes.z_c for work in batch])
-        z_m = _tensor(network, [work.codes.z_m for work in batch])
-        action = _given(network, [work.codes.action for work in batch], [1] * len(batch))
-        return list(_frames(network.decode(Latents(z_c, z_m, action))))
+    def plan(self, network: RWAE, most: int) -> Plan[Frames]:
+        latents = given_latents(network, self.codes.z_c, self.codes.z_m, self.codes.action)
+        return np.concatenate((yield decoding(network, latents, most)))
 
 
 @dataclass(frozen=True)
@@ -95,22 +76,18 @@ class Swap(Work[tuple[Frames, ...]]):
 
     @property
     @override
-    def shape(self) -> tuple[object, ...]:
-        return (self.content.shape, self.motion.shape, self.both)
-
-    @property
-    @override
     def cost(self) -> int:
-        return (len(self.content) + len(self.motion)) * (2 if self.both else 1)
+        content, motion = len(self.content), len(self.motion)
+        return content + motion + (content + motion if self.both else motion)
 
-    @classmethod
     @override
-    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[tuple[Frames, ...]]:
-        content = network.encode(_tensor(network, [work.content for work in batch]))
-        motion = network.encode(_tensor(network, [work.motion for work in batch]))
-        directions = [(content, motion), (motion, content)] if batch[0].both else [(content, motion)]
-        swaps = [network.decode(Latents(kept.z_c, moved.z_m, moved.action)) for kept, moved in directions]
-        return list(zip(*(_frames(swap) for swap in swaps), strict=True))
+    def plan(self, network: RWAE, most: int) -> Plan[tuple[Frames, ...]]:
+        coded: list[Coded] = yield [EncodeClip(self.content), EncodeClip(self.motion)]
+        content, motion = (clip.latents for clip in coded)
+        directions = [(content, motion), (motion, content)] if self.both else [(content, motion)]
+        pieces = [decoding(network, Latents(kept.z_c, moved.z_m, moved.action), most) for kept, moved in directions]
+        frames = iter((yield [piece for direction in pieces for piece in direction]))
+        return tuple(np.concatenate([next(frames) for _ in direction]) for direction in pieces)
 
 
 @dataclass(frozen=True)
@@ -135,49 +112,14 @@ class Generate(Work[Generated]):
 
     @property
     @override
-    def shape(self) -> tuple[object, ...]:
-        return (self.frames, self.temperature, _shapes(self.z_c, self.z_m, self.action))
-
-    @property
-    @override
     def cost(self) -> int:
-        return self.n * self.frames
+        return 2 * self.n * self.frames
 
-    @classmethod
     @override
-    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Generated]:
-        counts = [work.n for work in batch]
-        first = batch[0]
-        latents = network.sample(
-            sum(counts),
-            first.frames,
-            [clip_generator(work.seed, clip) for work in batch for clip in range(work.n)],
-            temperature=first.temperature,
-            z_c=_given(network, [work.z_c for work in batch], counts),
-            z_m=_given(network, [work.z_m for work in batch], counts),
-            action=_given(network, [work.action for work in batch], counts),
-        )
-        ends = np.cumsum(counts)[:-1].tolist()
-        clips, codes = np.split(_frames(network.decode(latents)), ends), codes_of(latents)
-        starts = [0, *ends]
-        return [Generated(clip, codes[start : start + n]) for clip, start, n in zip(clips, starts, counts, strict=True)]
-
-
-def _shapes(*codes: Numbers | None) -> tuple[object, ...]:
-    return tuple(None if code is None else code.shape for code in codes)
-
-
-def _tensor(network: RWAE, rows: Sequence[Frames | Numbers]) -> Tensor:
-    """Codes as they are; clips with channels first and values in [0, 1]."""
-    batch = torch.from_numpy(np.stack(rows)).to(next(network.parameters()).device)
-    return batch.movedim(-1, 2).float() / 255 if batch.dtype == torch.uint8 else batch
-
-
-def _given(network: RWAE, rows: Sequence[Numbers | None], counts: Sequence[int]) -> Tensor | None:
-    """Codes to keep, each repeated for the clips of its request."""
-    kept = [row for row, n in zip(rows, counts, strict=True) if row is not None for _ in range(n)]
-    return _tensor(network, kept) if kept else None
-
-
-def _frames(clips: Tensor) -> Frames:
-    return (clips * 255).round().to(torch.uint8).movedim(2, -1).contiguous().cpu().numpy()
+    def plan(self, network: RWAE, most: int) -> Plan[Generated]:
+        coded: list[Coded] = yield [
+            SampleCodes(self.frames, self.seed, clip, self.temperature, self.z_c, self.z_m, self.action)
+            for clip in range(self.n)
+        ]
+        frames = np.concatenate((yield [piece for clip in coded for piece in decoding(network, clip.latents, most)]))
+        return Generated(frames.reshape(self.n, self.frames, *frames.shape[1:]), [clip.codes for clip in coded])

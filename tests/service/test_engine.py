@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import CancelledError, wait
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 import torch
-from serving import CPU, held, moving
+from serving import CPU, held, moving, wait_for
+from torch import nn
 
 from rwae_core.errors import ShapeError
 from rwae_core.latents import Latents
-from service.engine import ClosedError, DeadlineError, Engine, QueueFullError
-from service.verbs.base import Codes, Work, clip_generator
+from service import passes
+from service.engine import ClosedError, DeadlineError, Engine, MemoryShortError, QueueFullError
+from service.library import Model
+from service.memory import is_short_of_memory
+from service.pace import Pace
+from service.verbs.base import Codes, Operation, Work, clip_generator
 from service.verbs.video import Decode, Encode, Generate, Swap
 
 
+@dataclass
+class Record:
+    """What an engine told."""
+
+    passes: list[tuple[str, str, int, int]] = field(default_factory=list)
+    seconds: float = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def passed(self, model, operation, frames, works, seconds):
+        self.passes.append((model, operation, frames, works))
+        self.seconds += seconds
+
+    def dropped(self, reason):
+        self.reasons.append(reason)
+
+    def of(self, operation):
+        """Frames and works of the passes of one operation."""
+        return [(frames, works) for _, name, frames, works in self.passes if name == operation]
+
+
 @pytest.fixture
-def engine(library):
-    engine = Engine(library, [CPU], max_batch_frames=256, queue_size=16)
+def record():
+    return Record()
+
+
+@pytest.fixture
+def engine(library, record):
+    engine = Engine(library, [CPU], max_batch_frames=256, queue_size=32, observer=record)
     yield engine
     engine.close()
 
@@ -45,20 +77,90 @@ def levels(a, b):
     return int(np.abs(a.astype(int) - b.astype(int)).max())
 
 
-class Picky(Work[int]):
-    """Fails a whole batch where one of it is bad."""
+class Picky(Operation[int]):
+    """Fails a whole pass where one of it is bad."""
 
-    def __init__(self, value):
-        self.value = value
+    passes = 0
 
-    shape = ()
-    cost = 1
+    def __init__(self, value, cost=1, shape=()):
+        self.value, self._cost, self._shape = value, cost, shape
+
+    @property
+    def shape(self):
+        return self._shape
+
+    @property
+    def cost(self):
+        return self._cost
 
     @classmethod
     def run(cls, network, batch):
-        if any(work.value < 0 for work in batch):
+        Picky.passes += 1
+        if any(each.value < 0 for each in batch):
             raise ValueError("negative")
-        return [work.value for work in batch]
+        return [each.value for each in batch]
+
+
+class Gate(Operation[None]):
+    """Says when its pass has begun, and ends it when it is told to."""
+
+    shape, cost = (), 1
+
+    def __init__(self):
+        self.entered, self.release = threading.Event(), threading.Event()
+
+    @classmethod
+    def run(cls, network, batch):
+        for gate in batch:
+            gate.entered.set()
+            assert gate.release.wait(60)
+        return [None] * len(batch)
+
+
+class Long(Work[int]):
+    """Several passes, one after the other; says how many it began."""
+
+    cost = 5
+
+    def __init__(self):
+        self.gate, self.begun = Gate(), 0
+
+    def plan(self, network, most):
+        self.begun = 1
+        yield [self.gate]
+        for step in range(2, 6):
+            self.begun = step
+            yield [Picky(step)]
+        return 5
+
+
+class Cramped(nn.Module):
+    """A network on a device whose memory holds so many frames; `error` is how that says that it is full."""
+
+    def __init__(self, network, frames, error):
+        super().__init__()
+        self.network, self.config, self.frames, self.error = network, network.config, frames, error
+
+    def encode(self, clip, generator=None):
+        self._fill(len(clip) * clip.shape[1])
+        return self.network.encode(clip, generator)
+
+    def decode(self, latents, steps=None):
+        self._fill(latents.z_m.shape[0] * latents.z_m.shape[1])
+        return self.network.decode(latents, steps)
+
+    def sample(self, n, frames, *args, **kwargs):
+        self._fill(n * frames)
+        return self.network.sample(n, frames, *args, **kwargs)
+
+    def _fill(self, frames):
+        if frames > self.frames:
+            raise self.error
+
+
+def cramped(model, frames, error=None):
+    error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    return Model("cramped", model.weights, {CPU: Cramped(model.networks[CPU], frames, error)})
 
 
 @pytest.mark.parametrize("name", ["colour", "grey"])
@@ -153,10 +255,57 @@ def test_batches_hold_one_shape_one_model_and_so_many_frames(engine):
         short = [engine.submit(colour, Generate(1, 8, seed=i)) for i in range(3)]
         other = [engine.submit(grey, Generate(1, 8, seed=i)) for i in range(2)]
         huge = engine.submit(colour, Generate(1, 300, seed=0))
-    assert [future.result().batch for future in long] == [2, 2, 2, 2, 1]
+    assert [future.result().batch for future in long[:2]] == [2, 2]
     assert [future.result().batch for future in short] == [3, 3, 3]
     assert [future.result().batch for future in other] == [2, 2]
-    assert huge.result().batch == 1
+    assert huge.result().value.clips.shape == (1, 300, 64, 64, 3)
+
+
+def test_verbs_share_passes(engine, record):
+    model = engine.library.find("grey")
+    one, other = moving(1)[..., :1], moving(2)[..., :1]
+    with held(engine):
+        futures = [
+            engine.submit(model, work)
+            for work in (Encode(one), Swap(one, other), Decode(codes(model, 3, 8)), Generate(2, 8, seed=1))
+        ]
+    assert [future.result().batch for future in futures] == [3, 3, 3, 1]
+    assert record.of("EncodeClip") == [(24, 2)], "a clip of /encode and two of /swap"
+    assert record.of("SampleCodes") == [(16, 1)]
+    assert record.of("DecodeFrames") == [(24, 3), (16, 1)], "for /encode, /swap and /decode; then for /generate"
+
+
+def test_who_comes_later_joins_what_is_under_way(engine, record):
+    """An encoding that has got as far as its decoding shares that with a /decode that has just come."""
+    model = engine.library.find("grey")
+    gate = Gate()
+    first = engine.submit(model, gate)
+    assert gate.entered.wait(30)
+    encode = engine.submit(model, Encode(moving(1)[..., :1]))
+    second = Gate()
+    waiting = engine.submit(model, second)
+    gate.release.set()
+    assert second.entered.wait(30), "after the encoding, which is older"
+    decode = engine.submit(model, Decode(codes(model, 3, 5)))
+    second.release.set()
+    first.result(), waiting.result(), encode.result(), decode.result()
+    frames = [frames for frames, _ in record.of("DecodeFrames")]
+    assert sum(frames) == 13
+    assert record.of("EncodeClip") == [(8, 1)]
+
+
+def test_the_oldest_goes_first(library, record):
+    engine = Engine(library, [CPU], max_batch_frames=16, queue_size=64, observer=record)
+    order = []
+    with held(engine):
+        for number in range(30):
+            name = "grey" if number == 10 else "colour"
+            future = engine.submit(library.find(name), Generate(1, 4, seed=number))
+            future.add_done_callback(lambda _, number=number: order.append(number))
+    wait_for(lambda: len(order) == 30)
+    engine.close()
+    assert 9 <= order.index(10) <= 14, "neither pushed back by what can share more, nor preferred"
+    assert all(frames <= 16 for _, _, frames, _ in record.passes)
 
 
 def test_a_seed_decides(engine):
@@ -193,27 +342,170 @@ def test_one_failure_is_its_own(engine):
     with held(engine):
         futures = [engine.submit(model, Picky(value)) for value in (1, -1, 3)]
         misfit = engine.submit(model, Decode(Codes(np.zeros(99, np.float32), np.zeros((2, 4), np.float32))))
+        empty = engine.submit(model, Decode(Codes(np.zeros(6, np.float32), np.zeros((0, 4), np.float32))))
     assert futures[0].result().value == 1
     assert futures[2].result().value == 3
     with pytest.raises(ValueError, match="negative"):
         futures[1].result()
     with pytest.raises(ShapeError, match="99"):
         misfit.result()
+    with pytest.raises(ShapeError, match="no step"):
+        empty.result()
     assert engine.submit(model, Picky(4)).result().value == 4
 
 
-def test_a_full_queue_says_so_and_cancelling_makes_room(engine):
+def test_a_failure_costs_its_neighbours_few_passes(engine):
     model = engine.library.find(None)
     with held(engine):
-        waiting = [engine.submit(model, Picky(i)) for i in range(16)]
+        futures = [engine.submit(model, Picky(-1 if number == 11 else number)) for number in range(32)]
+        Picky.passes = 0
+    good = [future.result() for number, future in enumerate(futures) if number != 11]
+    with pytest.raises(ValueError, match="negative"):
+        futures[11].result()
+    assert [done.value for done in good] == [number for number in range(32) if number != 11]
+    assert Picky.passes == 11, "six of it with ever fewer others, five of halves without it"
+    assert max(done.batch for done in good) == 16
+
+
+def test_short_memory_splits_a_pass_and_is_remembered(engine, record, monkeypatch):
+    model = engine.library.find("grey")
+    narrow = cramped(model, 20)
+    works = [Encode(moving(i)[..., :1]) for i in range(4)] + [Generate(3, 8, seed=4)]
+    expected = [engine.submit(model, work).result().value for work in works]
+    record.passes.clear()
+    with held(engine):
+        futures = [engine.submit(narrow, work) for work in works]
+    for future, value in zip(futures, expected, strict=True):
+        for a, b in zip(flat(future.result().value), flat(value), strict=True):
+            assert levels(a, b) <= 1 if a.dtype == np.uint8 else np.allclose(a, b, atol=1e-4)
+    assert all(frames <= 16 for model, _, frames, _ in record.passes if model == "cramped")
+    record.passes.clear()
+    with held(engine):
+        futures = [engine.submit(model, work) for work in works]
+    assert all(future.result() for future in futures)
+    assert max(frames for _, _, frames, _ in record.passes) <= 16, "other models share the memory"
+    monkeypatch.setattr(passes, "REGAINED_S", 0.05)
+    time.sleep(0.5)
+    record.passes.clear()
+    with held(engine):
+        futures = [engine.submit(model, work) for work in works]
+    assert all(future.result() for future in futures)
+    assert max(frames for _, _, frames, _ in record.passes) > 16, "after a while more is tried again"
+    assert record.reasons == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+    ],
+)
+def test_what_memory_does_not_suffice_for_fails_alone(engine, record, error):
+    model = engine.library.find("colour")
+    narrow = cramped(model, 20, error)
+    with held(engine):
+        large = engine.submit(narrow, Encode(moving(1, 30)))
+        small = [engine.submit(narrow, Encode(moving(2))), engine.submit(narrow, Generate(5, 8, seed=1))]
+    with pytest.raises(MemoryShortError, match="ask for less"):
+        large.result()
+    assert all(future.result().value for future in small)
+    assert record.reasons == ["memory"]
+
+
+def test_a_decoding_is_halved_within_one_clip(engine):
+    """64 frames of a clip decode together, and of a long one, where memory is short, fewer."""
+    model = engine.library.find("grey")
+    said = codes(model, 1, 200)
+    whole = engine.submit(model, Decode(said)).result().value
+    parts = engine.submit(cramped(model, 64), Decode(said)).result().value
+    assert levels(whole, parts) <= 1
+
+
+def test_real_allocators_are_understood():
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(1 << 52, dtype=torch.uint8)
+    assert is_short_of_memory(raised.value)
+    assert not is_short_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_short_of_memory(ValueError("out of memory"))
+
+
+def test_a_full_queue_says_so_and_cancelling_makes_room(engine, record):
+    model = engine.library.find(None)
+    with held(engine):
+        waiting = [engine.submit(model, Picky(i)) for i in range(32)]
         assert engine.full
         with pytest.raises(QueueFullError) as full:
-            engine.submit(model, Picky(16))
+            engine.submit(model, Picky(32))
         assert 1 <= full.value.retry_after_s <= 60
         waiting[3].cancel()
         late = engine.submit(model, Picky(17))
     assert late.result().value == 17
     assert waiting[4].result().value == 4
+    assert sorted(record.reasons) == ["cancelled", "full"]
+
+
+def test_large_works_fill_the_queue_sooner(library):
+    engine = Engine(library, [CPU], max_batch_frames=8)
+    model = library.find(None)
+    with held(engine):
+        first = engine.submit(model, Picky(1, cost=500))  # more than the queue holds, and yet it is taken
+        assert engine.full
+        with pytest.raises(QueueFullError):
+            engine.submit(model, Picky(2))
+        first.cancel()
+        small = [engine.submit(model, Picky(3, cost=60)) for _ in range(2)]
+        assert (engine.waiting, engine.waiting_frames) == (2, 120)
+        assert not engine.full
+        with pytest.raises(QueueFullError):
+            engine.submit(model, Picky(4, cost=60))
+        small.append(engine.submit(model, Picky(5, cost=8)))
+        assert engine.full
+    assert [future.result().value for future in small] == [3, 3, 5]
+    engine.close()
+
+
+def test_pace_is_the_recent_one():
+    pace = Pace()
+    for _ in range(100):
+        pace.passed(50, 1.0)
+    assert pace.frames_a_second == pytest.approx(50, rel=0.01)
+    assert pace.busy_s == 100
+    for _ in range(100):
+        pace.passed(400, 1.0)
+    assert pace.frames_a_second == pytest.approx(400, rel=0.01)
+    pace.passed(4, 0.01)
+    assert pace.frames_a_second == pytest.approx(400, rel=0.01)
+
+
+class Nap(Picky):
+    """Takes a tenth of a second, whatever it costs."""
+
+    @classmethod
+    def run(cls, network, batch):
+        time.sleep(0.1)
+        return [each.value for each in batch]
+
+
+def test_retry_after_is_what_waits_by_the_measured_pace(engine, record):
+    model = engine.library.find(None)
+    for number in range(10):
+        engine.submit(model, Nap(number, cost=200)).result()
+    wait_for(lambda: sum(engine.busy_s.values()) >= 1)
+    assert record.seconds >= 1
+    assert list(engine.busy_s) == ["cpu"]
+    with held(engine):
+        assert engine.retry_after_s() == 1
+        waiting = [engine.submit(model, Picky(1, cost=1000)) for _ in range(4)]
+        # 2,000 frames a second by sleep; a busy machine may make it a quarter of that.
+        assert 2 <= engine.retry_after_s() <= 8
+        few = engine.retry_after_s()
+        for future in waiting[1:]:
+            future.cancel()
+        assert engine.waiting == 1
+        assert engine.retry_after_s() < few
 
 
 def test_nobody_computes_what_nobody_waits_for(engine):
@@ -229,6 +521,47 @@ def test_nobody_computes_what_nobody_waits_for(engine):
         expired.result()
     with pytest.raises(CancelledError):
         cancelled.result()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "deadline"])
+def test_what_nobody_waits_for_any_more_stops_between_passes(engine, record, how):
+    model = engine.library.find(None)
+    long = Long()
+    deadline = time.monotonic() + (0.5 if how == "deadline" else 60)
+    future = engine.submit(model, long, deadline)
+    assert long.gate.entered.wait(30)
+    if how == "cancelled":
+        assert future.cancel()
+    else:
+        time.sleep(max(0, deadline - time.monotonic()) + 0.05)
+    long.gate.release.set()
+    with pytest.raises(CancelledError if how == "cancelled" else DeadlineError):
+        future.result(timeout=30)
+    assert engine.submit(model, Picky(1)).result().value == 1
+    assert long.begun <= 2
+    assert record.reasons == [how]
+    assert engine.started_frames == 0 or wait_for(lambda: engine.started_frames == 0) is None
+
+
+def test_a_plan_goes_through_its_passes(engine):
+    long = Long()
+    long.gate.release.set()
+    done = engine.submit(engine.library.find(None), long).result()
+    assert (done.value, done.batch) == (5, 1)
+    assert done.model_s >= 0
+    assert done.queue_s >= 0
+
+
+def test_a_long_work_lets_go_soon_after_its_deadline(engine, record):
+    """Its 1,024 frames are many passes; it is gone after the one that runs."""
+    model = engine.library.find("grey")
+    work = Generate(64, 16, seed=1)
+    engine.submit(model, work).result()
+    took, passed = record.seconds, len(record.passes)
+    with pytest.raises(DeadlineError):
+        engine.submit(model, work, time.monotonic() + took / 4).result()
+    wait_for(lambda: engine.started_frames == 0)
+    assert len(record.passes) < 2 * passed
 
 
 def test_closing_finishes_what_waits_within_grace(library):
@@ -251,6 +584,37 @@ def test_closing_drops_what_waits_after_grace(library):
         engine.close(grace_s=0.05)
     with pytest.raises(ClosedError):
         waiting.result()
+
+
+def test_closing_drops_what_is_under_way_after_grace(library, record):
+    engine = Engine(library, [CPU], observer=record)
+    long = Long()
+    future = engine.submit(library.find(None), long)
+    assert long.gate.entered.wait(30)
+    closing = threading.Thread(target=engine.close, kwargs={"grace_s": 0.05})
+    closing.start()
+    time.sleep(0.3)
+    long.gate.release.set()
+    closing.join()
+    with pytest.raises(ClosedError):
+        future.result()
+    assert record.reasons == ["closed"]
+
+
+def test_devices_share_what_waits(library, record):
+    engine = Engine(library, [CPU, CPU], observer=record)
+    model, met = library.find(None), threading.Barrier(2, timeout=30)
+
+    class Meeting(Picky):
+        @classmethod
+        def run(cls, network, batch):
+            met.wait()
+            return [each.value for each in batch]
+
+    with held(engine), held(engine):
+        futures = [engine.submit(model, Meeting(number, shape=(number,))) for number in range(4)]
+    assert [future.result().value for future in futures] == [0, 1, 2, 3], "two at a time"
+    engine.close()
 
 
 def test_several_threads_share_the_queue(library):

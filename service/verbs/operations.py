@@ -1,0 +1,227 @@
+"""What the verbs of video models are made of: clips encoded, codes drawn from the priors, frames decoded.
+
+Shapes: B clips, T frames of H×W×C as bytes in 0..255, Dc content and Dm motion dimensions, A actions; F frames of all
+clips in a pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import override
+
+from rwae_core.latents import Latents
+from rwae_core.model import RWAE
+from service.verbs.base import Coded, Numbers, Operation, clip_generator, codes_of, rows_of
+
+Frames = NDArray[np.uint8]
+
+PIECE = 64
+"""Frames of one clip that are decoded together: a long clip can be stopped in between, and halved where memory ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodeClip(Operation[Coded]):
+    """Codes of a clip (T, H, W, C): posterior means, or with a seed a draw from the posteriors.
+
+    What the posteriors say of a clip depends on all of it, so that a clip cannot be encoded in parts.
+    """
+
+    clip: Frames
+    seed: int | None = None
+
+    @property
+    @override
+    def shape(self) -> tuple[object, ...]:
+        return (*self.clip.shape, self.seed is None)
+
+    @property
+    @override
+    def cost(self) -> int:
+        return len(self.clip)
+
+    @classmethod
+    @override
+    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Coded]:
+        generators = [clip_generator(each.seed, 0) for each in batch if each.seed is not None]
+        return _coded(network.encode(_pixels(network, [each.clip for each in batch]), generators or None))
+
+
+@dataclass(frozen=True, eq=False)
+class SampleCodes(Operation[Coded]):
+    """Codes of the `clip`-th clip of a request, `frames` long, from the priors.
+
+    Those that are given are kept, a short z^m is continued. A step depends on the one before, so that a roll-out
+    cannot be divided.
+    """
+
+    frames: int
+    seed: int
+    clip: int
+    temperature: float = 1.0
+    z_c: Numbers | None = None
+    z_m: Numbers | None = None
+    action: Numbers | None = None
+
+    @property
+    @override
+    def shape(self) -> tuple[object, ...]:
+        given = (None if code is None else code.shape for code in (self.z_c, self.z_m, self.action))
+        return (self.frames, self.temperature, *given)
+
+    @property
+    @override
+    def cost(self) -> int:
+        return self.frames
+
+    @classmethod
+    @override
+    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Coded]:
+        return _coded(
+            network.sample(
+                len(batch),
+                batch[0].frames,
+                [clip_generator(each.seed, each.clip) for each in batch],
+                temperature=batch[0].temperature,
+                z_c=_given(network, [each.z_c for each in batch]),
+                z_m=_given(network, [each.z_m for each in batch]),
+                action=_given(network, [each.action for each in batch]),
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class DecodeFrames(Operation[NDArray[np.generic]]):
+    """Frames `start` to `stop` of codes, as bytes (S, H, W, C); beside a `target`, how far from it they are, (S,).
+
+    That is the mean squared error of each frame, with values in [0, 1].
+
+    Attributes:
+        latents: Codes of one whole clip.
+        start: The first frame.
+        stop: The one after the last.
+        recurrent: Whether a frame depends on those before it. Else frames of clips of any length share a pass.
+        target: The frames that these are to be.
+    """
+
+    latents: Latents
+    start: int
+    stop: int
+    recurrent: bool
+    target: Frames | None = None
+
+    @property
+    @override
+    def shape(self) -> tuple[object, ...]:
+        dims = (self.latents.z_c.shape[-1], self.latents.z_m.shape[-1], self.latents.action is None)
+        return (*dims, self.latents.z_m.shape[1], self.cost) if self.recurrent else dims
+
+    @property
+    @override
+    def cost(self) -> int:
+        return self.stop - self.start
+
+    @classmethod
+    @override
+    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[NDArray[np.generic]]:
+        drawn = cls._recurrent(network, batch) if batch[0].recurrent else cls._memoryless(network, batch)
+        pieces = drawn.split([each.cost for each in batch])
+        targets = [each.target for each in batch if each.target is not None]
+        if not targets:
+            return _cut(_as_bytes(drawn), pieces)
+        judged = [piece for piece, each in zip(pieces, batch, strict=True) if each.target is not None]
+        wanted = _as_values(torch.from_numpy(np.concatenate(targets)).to(drawn.device))
+        errors = (torch.cat(judged) - wanted).square().flatten(1).mean(1).float().cpu().numpy()
+        found = iter(_cut(errors, judged))
+        shown = [piece for piece, each in zip(pieces, batch, strict=True) if each.target is None]
+        clips = iter(_cut(_as_bytes(torch.cat(shown)), shown) if shown else [])
+        return [next(clips if each.target is None else found) for each in batch]
+
+    @classmethod
+    def _memoryless(cls, network: RWAE, batch: Sequence[Self]) -> Float[Tensor, "F C H W"]:
+        """Each frame as a clip of its own."""
+        codes = [(each.latents, each.cost) for each in batch]
+        actions = [row.action.expand(steps, -1) for row, steps in codes if row.action is not None]
+        frames = Latents(
+            torch.cat([row.z_c.expand(steps, -1) for row, steps in codes]),
+            torch.cat([each.latents.z_m[0, each.start : each.stop] for each in batch])[:, None],
+            torch.cat(actions) if actions else None,
+        )
+        return network.decode(frames).flatten(0, 1)
+
+    @classmethod
+    def _recurrent(cls, network: RWAE, batch: Sequence[Self]) -> Float[Tensor, "F C H W"]:
+        """The recurrent part runs through each whole clip, which is cheap beside drawing its frames."""
+        rows = [each.latents for each in batch]
+        actions = [row.action for row in rows if row.action is not None]
+        clips = Latents(
+            torch.cat([row.z_c for row in rows]),
+            torch.cat([row.z_m for row in rows]),
+            torch.cat(actions) if actions else None,
+        )
+        if batch[0].cost == clips.z_m.shape[1]:
+            return network.decode(clips).flatten(0, 1)
+        steps = torch.stack([torch.arange(each.start, each.stop) for each in batch])
+        return network.decode(clips, steps.to(clips.z_m.device)).flatten(0, 1)
+
+
+def decoding(network: RWAE, latents: Latents, most: int, target: Frames | None = None) -> list[DecodeFrames]:
+    """The operations that decode one clip's codes, of about equally many frames and at most `PIECE` or `most` each.
+
+    Raises:
+        ShapeError: codes of other dimensions than the model's, or of no step.
+    """
+    config = network.config
+    latents.check(config.content_dim, config.motion_dim, config.actions)
+    frames = latents.z_m.shape[1]
+    size = math.ceil(frames / math.ceil(frames / min(PIECE, most)))
+    ends = [(start, min(start + size, frames)) for start in range(0, frames, size)]
+    return [
+        DecodeFrames(
+            latents, start, stop, config.decoder == "recurrent", None if target is None else target[start:stop]
+        )
+        for start, stop in ends
+    ]
+
+
+def given_latents(network: RWAE, z_c: Numbers, z_m: Numbers, action: Numbers | None) -> Latents:
+    """Codes of a request as a batch of 1, where the network is."""
+    device = next(network.parameters()).device
+    acted = None if action is None else torch.from_numpy(action)[None].to(device)
+    return Latents(torch.from_numpy(z_c)[None].to(device), torch.from_numpy(z_m)[None].to(device), acted)
+
+
+def _coded(latents: Latents) -> list[Coded]:
+    return [Coded(*clip) for clip in zip(rows_of(latents), codes_of(latents), strict=True)]
+
+
+def _given(network: RWAE, rows: Sequence[Numbers | None]) -> Tensor | None:
+    """Codes to keep, those of each clip."""
+    kept = [row for row in rows if row is not None]
+    return torch.from_numpy(np.stack(kept)).to(next(network.parameters()).device) if kept else None
+
+
+def _pixels(network: RWAE, clips: Sequence[Frames]) -> Float[Tensor, "B T C H W"]:
+    return _as_values(torch.from_numpy(np.stack(clips)).to(next(network.parameters()).device))
+
+
+def _as_values(frames: Tensor) -> Tensor:
+    """Bytes with channels last as values in [0, 1] with channels before height and width."""
+    return frames.movedim(-1, -3).float() / 255
+
+
+def _as_bytes(frames: Float[Tensor, "F C H W"]) -> Frames:
+    return (frames * 255).round().to(torch.uint8).movedim(1, -1).contiguous().cpu().numpy()
+
+
+def _cut(rows: NDArray[np.generic], pieces: Sequence[Tensor]) -> list[NDArray[np.generic]]:
+    """Rows of a pass as long as the pieces that they come from."""
+    return np.split(rows, np.cumsum([len(piece) for piece in pieces])[:-1].tolist())
