@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve test check format train bench clean
+.PHONY: serve test check format audit train bench clean
 
 serve: $(VENV)/serve.done ## Serve the models of weights/ on PORT
 	RWAE_PORT=$(PORT) $(BIN)/python -m service
@@ -20,6 +20,9 @@ check: $(VENV)/dev.done ## Format, lint and types
 format: $(VENV)/dev.done ## Write what check asks for, as far as it can be written
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+audit: $(VENV)/dev.done ## Look the installed packages up among the known vulnerabilities
+	$(BIN)/pip-audit --local --skip-editable --vulnerability-service osv --progress-spinner off
 
 train: $(VENV)/dev.done ## Train on moving shapes, or: make train PRESET=sprites DATA=../shared/data/sprites
 	$(BIN)/python -m training.train $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--data $(DATA))

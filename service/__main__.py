@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
-from types import FrameType
 
-import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
-from typing_extensions import override
 
+from rwae_core.memory import keep_freed_memory
+from service import logs
 from service.app import create_app
+from service.server import serve
 from service.settings import DeviceError, Settings
 
 EXAMPLES = """\
@@ -24,29 +22,18 @@ examples:
 """
 
 
-class Server(uvicorn.Server):
-    """Tells `/readyz` of the signal that ends the process."""
-
-    @override
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        app = self.config.app
-        if isinstance(app, FastAPI):
-            app.state.draining = True
-        super().handle_exit(sig, frame)
-
-
 def main() -> None:
     """Reads the settings and serves until a signal comes."""
+    keep_freed_memory()
     argparse.ArgumentParser(
         prog="python -m service",
         description="Serves the models of a weights folder over HTTP. Settings come from the environment.",
         epilog=f"{_settings()}\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # clients' faults, which their answers tell
     try:
         settings = Settings()
+        logs.configure(settings.log_format, settings.log_level)
         app = create_app(settings)
     except ValidationError as error:
         sys.exit(
@@ -54,16 +41,7 @@ def main() -> None:
         )
     except DeviceError as error:
         sys.exit(str(error))
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,  # `Named` logs requests
-        server_header=False,
-        timeout_graceful_shutdown=settings.grace_s,
-    )
-    Server(config).run()
+    serve(app, settings)
 
 
 def _settings() -> str:

@@ -1,9 +1,10 @@
-"""The HTTP application: middleware, routes, and what lives as long as the process."""
+"""The HTTP application: what requests pass, routes, and what lives as long as the process."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,13 +12,20 @@ import torch
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from service import errors, openapi, routes
+from service import errors, openapi, routes, tracing
+from service.edge.body import BodyLimit, Linger
+from service.edge.clients import Clients
+from service.edge.deadline import Deadline
+from service.edge.headers import SecurityHeaders, page_policy
+from service.edge.keys import Keys
+from service.edge.named import Named
 from service.engine import Engine
-from service.library import load_library
+from service.library import Library
 from service.media import MediaRooms
 from service.metrics import Metrics
-from service.middleware import BodyLimit, Deadline, Keys, Named
+from service.networks import Budget
 from service.settings import Settings, resolve_devices
+from service.weights_folder import Watch, WeightsFolder
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +34,7 @@ EXPOSED_HEADERS = ("X-Request-ID", "X-Seed", "X-Model", "Server-Timing", "Retry-
 FORM_BYTES = 65_536
 """What a form may have beside its files."""
 JSON_BYTES = 2 * 1024 * 1024
+SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
@@ -38,47 +47,60 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     Raises:
         DeviceError: the settings name a device that this machine does not have.
     """
-    devices = [] if engine else resolve_devices(settings.device)
+    devices = [torch.device("cpu")] if engine else resolve_devices(settings.device)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tempfile.gettempdir()  # chosen while there is room: were it full, another folder would be taken for good
         app.state.media = await asyncio.to_thread(MediaRooms, settings)
         loading = asyncio.create_task(_load(app, settings, devices, engine))
         yield
         app.state.draining = True
         await loading
+        if app.state.watch is not None:
+            await asyncio.to_thread(app.state.watch.close)
         if engine is None and app.state.engine is not None:
-            await asyncio.to_thread(app.state.engine.close, settings.grace_s)
+            await asyncio.to_thread(app.state.engine.close)  # the server has waited for requests
         await asyncio.to_thread(app.state.media.close)
 
     app = FastAPI(
         title="R-WAE",
         summary="Pulls a clip apart into what it is and what it does",
         version="0.1.0",
+        docs_url=None,  # `routes` has it
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.settings, app.state.engine, app.state.draining = settings, None, False
-    app.state.metrics = Metrics(lambda: app.state.engine.waiting if app.state.engine else 0)
+    app.state.settings, app.state.draining = settings, False
+    app.state.engine = app.state.media = app.state.watch = None
+    app.state.metrics = Metrics(lambda: app.state.engine, lambda: app.state.media, devices)
     app.include_router(routes.calls)
     app.include_router(routes.probes)
     errors.register(app)
     openapi.install(app)
+    _guard(app, settings)
+    return app
 
+
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """Puts everything before the routes that a request passes; the last one added is the first that it meets."""
     body_limits = {
         "/encode": settings.max_upload_bytes + FORM_BYTES,
         "/swap": 2 * settings.max_upload_bytes + FORM_BYTES,
     }
-    own_keys = {} if settings.metrics_key is None else {"/metrics": settings.metrics_key.get_secret_value()}
-    # The last one added is the first that a request meets.
     app.add_middleware(Deadline, seconds=settings.request_timeout_s)
-    app.add_middleware(BodyLimit, limit_of=lambda path: body_limits.get(path, JSON_BYTES))
+    app.add_middleware(
+        BodyLimit, limit_of=lambda path: body_limits.get(path, JSON_BYTES), seconds=settings.upload_timeout_s
+    )
+    if settings.max_per_client is not None:
+        app.add_middleware(Clients, most=settings.max_per_client, open_paths=OPEN_PATHS)
     app.add_middleware(
         Keys,
-        keys=[key.get_secret_value() for key in settings.api_keys],
+        keys=settings.api_keys,
         open_paths=OPEN_PATHS,
-        own_keys=own_keys,
+        own_keys={"/metrics": settings.metrics_key} if settings.metrics_key else {},
     )
+    tracing.install(app)
     app.add_middleware(Named, metrics=app.state.metrics)
     if settings.cors_origins:
         app.add_middleware(
@@ -88,7 +110,19 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
             allow_headers=("Authorization", "X-API-Key", "X-Request-ID"),
             expose_headers=EXPOSED_HEADERS,
         )
-    return app
+    app.add_middleware(
+        SecurityHeaders,
+        pages={
+            "/": page_policy(routes.PAGE.read_text(encoding="utf-8")),
+            "/docs": page_policy(
+                bytes(routes.DOCS.body).decode(),
+                scripts=SWAGGER,
+                styles=f"'unsafe-inline' {SWAGGER}",
+                images="https://fastapi.tiangolo.com/img/",
+            ),
+        },
+    )
+    app.add_middleware(Linger)
 
 
 async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], engine: Engine | None) -> None:
@@ -98,12 +132,17 @@ async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], e
         torch.set_num_threads(settings.threads)
         # Float32 is to mean float32 on GPUs too: batches of other sizes must give the same codes to 1e-4.
         torch.backends.cudnn.allow_tf32 = False
+        library = Library(settings.default_video_model, settings.default_audio_model)
+        folder = WeightsFolder(settings.weights_dir, devices, library, Budget(settings.model_memory_mb))
+        folder.read()
+        app.state.watch = Watch(folder)
         return Engine(
-            load_library(settings.weights_dir, devices, settings.default_video_model, settings.default_audio_model),
+            library,
             devices,
             dtype=getattr(torch, settings.dtype),
             max_batch_frames=settings.max_batch_frames,
             queue_size=settings.queue_size,
+            observer=app.state.metrics,
         )
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -10,7 +11,7 @@ import fastapi
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from rwae_core.errors import ShapeError
 from rwae_core.media.errors import (
@@ -21,8 +22,13 @@ from rwae_core.media.errors import (
     UndecodableMediaError,
     UnsupportedMediaError,
 )
+from service.edge.context import Context
 from service.engine import ClosedError, DeadlineError, QueueFullError
 from service.library import NoModelError, UnknownModelError
+from service.memory import MemoryShortError
+from service.networks import ModelUnavailableError
+
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5
 MEDIA_TYPE = "application/problem+json"
@@ -50,8 +56,34 @@ class BodyTooLargeError(fastapi.HTTPException):
         )
 
 
+class BodyLateError(fastapi.HTTPException):
+    """The body does not come in time. A 408 would have some browsers send the same again unasked."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            504, f"The body was not there within {seconds:g} s: send a smaller file, or over a faster connection."
+        )
+
+
+class ClientBusyError(Exception):
+    """The client has as many requests running as one may have."""
+
+    retry_after_s = 1
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"As many of your requests are running as may be, {most}: wait for one of them to end.")
+
+
+class NoRoomError(Exception):
+    """An upload cannot be kept until it is decoded: the temporary folder is full, or the process has too many files."""
+
+
 class NotReadyError(Exception):
     """The service starts or ends."""
+
+
+class UnreadableBodyError(Exception):
+    """Stands for FastAPI's and the form parser's own 400: a body of which nothing can be made."""
 
 
 class UnlistedError(Exception):
@@ -71,6 +103,12 @@ class Kind:
 KINDS: dict[type[Exception], Kind] = {
     UndecodableMediaError: Kind(
         400, "undecodable-media", "The file cannot be decoded", "file: The file is empty: send a clip."
+    ),
+    UnreadableBodyError: Kind(
+        400,
+        "bad-request",
+        "Bad Request",
+        "The body cannot be read: it is cut off, nested too deep, or not in UTF-8.",
     ),
     KeyMissingError: Kind(
         401,
@@ -110,9 +148,33 @@ KINDS: dict[type[Exception], Kind] = {
     QueueFullError: Kind(
         429, "queue-full", "Too many requests wait", "Too many requests are waiting: try again in about 2 s."
     ),
+    ClientBusyError: Kind(
+        429,
+        "client-busy",
+        "Too many of this client's requests are running",
+        "As many of your requests are running as may be, 4: wait for one of them to end.",
+    ),
     NotReadyError: Kind(503, "not-ready", "Not ready", "The models are being loaded: try again soon."),
     NoModelError: Kind(503, "no-model", "No model is loaded", "No model is loaded; the log of the service says why."),
+    MemoryShortError: Kind(
+        503,
+        "no-memory",
+        "Not enough memory",
+        "There was not enough memory for this request: try again soon, or ask for less.",
+    ),
+    ModelUnavailableError: Kind(
+        503,
+        "model-unavailable",
+        "The model cannot be read",
+        "The model 'sprites' cannot be read at the moment: try again soon, or ask another one.",
+    ),
     ClosedError: Kind(503, "shutting-down", "Shutting down", "The service is shutting down: try again soon."),
+    NoRoomError: Kind(
+        503,
+        "no-room",
+        "No room for uploads",
+        "The service has no room for this upload at the moment: try again later, or send a smaller file.",
+    ),
     DeadlineError: Kind(
         504,
         "deadline",
@@ -121,6 +183,12 @@ KINDS: dict[type[Exception], Kind] = {
     ),
     MediaTimeoutError: Kind(
         504, "deadline", "Not done in time", "file: The file was not decoded in time: send a shorter clip."
+    ),
+    BodyLateError: Kind(
+        504,
+        "deadline",
+        "Not done in time",
+        "The body was not there within 60 s: send a smaller file, or over a faster connection.",
     ),
     UnlistedError: Kind(
         500,
@@ -131,8 +199,11 @@ KINDS: dict[type[Exception], Kind] = {
 }
 
 
-def problem(error: Exception, request_id: str) -> JSONResponse:
-    """The answer that tells a client of an error."""
+def problem(error: Exception, context: Context) -> JSONResponse:
+    """The answer that tells a client of an error; its kind is noted in the request's context."""
+    if isinstance(error, HTTPException) and isinstance(error.__cause__, OSError):  # while FastAPI read a form
+        logger.error("an upload cannot be kept: %s", error.__cause__.strerror)
+        error = NoRoomError(KINDS[NoRoomError].example)
     if isinstance(error, RequestValidationError):
         error = _first_fault(error)
     field = error.field if isinstance(error, FieldError) else None
@@ -151,6 +222,7 @@ def problem(error: Exception, request_id: str) -> JSONResponse:
     elif kind is None:
         kind = KINDS[UnlistedError]
         detail = kind.example
+    context.rejected = kind.name
     if kind.status in (429, 503):
         headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
     if kind.status == 401:
@@ -161,7 +233,7 @@ def problem(error: Exception, request_id: str) -> JSONResponse:
             "title": kind.title,
             "status": kind.status,
             "detail": detail,
-            "request_id": request_id,
+            "request_id": context.id,
             **({} if field is None else {"field": field}),
         },
         kind.status,
@@ -174,7 +246,9 @@ def register(app: fastapi.FastAPI) -> None:
     """Makes every error of the table a problem."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
-        return problem(error, request.state.context.id)
+        if isinstance(error.__cause__, ClientDisconnect):  # while FastAPI read the body; nobody is left to be told
+            raise error.__cause__
+        return problem(error, request.state.context)
 
     for kind in (*KINDS, MediaError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, answer)
@@ -215,7 +289,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _HTTP_DETAILS = {
     "Not Found": "There is nothing at this path; /docs lists what there is.",
     "Method Not Allowed": "This path does not answer to this method; /docs lists what there is.",
-    "There was an error parsing the body": "The body cannot be read: it is cut off, nested too deep, or not in UTF-8.",
+    "There was an error parsing the body": KINDS[UnreadableBodyError].example,
 }
 
 _MESSAGES = {

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import math
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,6 +19,7 @@ from rwae_core.media.errors import MediaError, UndecodableMediaError, Unsupporte
 from rwae_core.media.fit import Fit
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.pool import MediaPool
+from rwae_core.media.process import Reason
 from rwae_core.media.sniff import Modality
 from service.engine import QueueFullError
 from service.errors import FieldError
@@ -45,7 +49,14 @@ class MediaRooms:
         self._decoders = ThreadPoolExecutor(settings.decode_workers, "decode")
         self._encoders = ThreadPoolExecutor(settings.threads, "encode")
         self._room = settings.queue_size + settings.decode_workers
-        self._decoding = 0
+        self._workers = settings.decode_workers
+        self._seconds_a_clip = 0.1
+        self.decoding = 0
+
+    @property
+    def restarts(self) -> Mapping[Reason, int]:
+        """How many decoding processes were replaced, by reason."""
+        return self._pool.restarts
 
     async def modality(self, field: str, upload: UploadFile, deadline: float) -> Modality | None:
         """Whether an upload is video or sound; None where that cannot be told, which decoding will say better.
@@ -54,9 +65,9 @@ class MediaRooms:
             FieldError, QueueFullError: as for `read_video`.
         """
 
-        def look(data: bytes, timeout: float) -> Modality | None:
+        def look(data: bytes, timeout: float, cancelled: threading.Event) -> Modality | None:
             try:
-                return self._pool.modality(data, timeout=timeout)
+                return self._pool.modality(data, timeout=timeout, cancelled=cancelled)
             except (UnsupportedMediaError, UndecodableMediaError):
                 return None
 
@@ -72,44 +83,59 @@ class MediaRooms:
             QueueFullError: too many uploads wait to be decoded.
         """
 
-        def decode(data: bytes, timeout: float) -> VideoClip:
-            size, channels = config.size, config.channels
-            return self._pool.decode_video(data, size=size, channels=channels, fit=fit, timeout=timeout)
+        def decode(data: bytes, timeout: float, cancelled: threading.Event) -> VideoClip:
+            return self._pool.decode_video(
+                data, size=config.size, channels=config.channels, fit=fit, timeout=timeout, cancelled=cancelled
+            )
 
         return await self._read(field, upload, decode, deadline)
 
     async def read_audio(self, field: str, upload: UploadFile, sample_rate: int, deadline: float) -> AudioClip:
         """The sound of an upload at a model's rate, as `read_video` does it."""
 
-        def decode(data: bytes, timeout: float) -> AudioClip:
-            return self._pool.decode_audio(data, sample_rate=sample_rate, timeout=timeout)
+        def decode(data: bytes, timeout: float, cancelled: threading.Event) -> AudioClip:
+            return self._pool.decode_audio(data, sample_rate=sample_rate, timeout=timeout, cancelled=cancelled)
 
         return await self._read(field, upload, decode, deadline)
 
     async def _read(
-        self, field: str, upload: UploadFile, use: Callable[[bytes, float], Result], deadline: float
+        self, field: str, upload: UploadFile, use: Callable[[bytes, float, threading.Event], Result], deadline: float
     ) -> Result:
+        cancelled = threading.Event()
+
         def run() -> Result:
+            started = time.monotonic()
             upload.file.seek(0)
             data = upload.file.read()  # here, so that no more uploads are in memory than are decoded
-            return use(data, deadline - time.monotonic())
+            try:
+                return use(data, deadline - started, cancelled)
+            finally:
+                self._seconds_a_clip += 0.2 * (time.monotonic() - started - self._seconds_a_clip)
 
-        if self._decoding >= self._room:
-            raise QueueFullError(retry_after_s=2)
-        self._decoding += 1
+        if self.decoding >= self._room:
+            seconds = math.ceil(self.decoding * self._seconds_a_clip / self._workers)
+            raise QueueFullError(retry_after_s=min(60, max(1, seconds)))
+        self.decoding += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, run)
+            return await _in(self._decoders, run)
         except MediaError as error:
             raise FieldError(field, f"{field}: {error}", error) from error
         finally:
-            self._decoding -= 1
+            cancelled.set()  # whoever waited has gone, or has an answer
+            self.decoding -= 1
 
     async def write(self, render: Callable[[], Result]) -> Result:
         """Runs what makes an answer's bytes."""
-        return await asyncio.get_running_loop().run_in_executor(self._encoders, render)
+        return await _in(self._encoders, render)
 
     def close(self) -> None:
         """Ends processes and threads."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._pool.close()
         self._encoders.shutdown(wait=False, cancel_futures=True)
+
+
+async def _in(threads: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+    """Runs work in a thread that logs as the request it works for."""
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(threads, lambda: context.run(work))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Form, Request, Response, Security, UploadFile
-from fastapi.responses import FileResponse
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.security import APIKeyHeader, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -19,10 +20,10 @@ from rwae_core.media.sniff import Modality
 from service import errors, openapi
 from service.calls import audio, video
 from service.calls.asking import engine_of
+from service.edge.context import Context
 from service.errors import FieldError, NotReadyError
 from service.library import Model
 from service.media import MediaRooms
-from service.middleware import Context
 from service.schemas import (
     AudioShape,
     DecodeRequest,
@@ -40,6 +41,7 @@ from service.schemas import (
 from service.verbs.audio import spectrum_of
 
 PAGE = Path(__file__).parent / "static" / "index.html"
+DOCS = get_swagger_ui_html(openapi_url="openapi.json", title="R-WAE: its calls")
 
 Multipart = Form(media_type="multipart/form-data")
 keys = [Security(HTTPBearer(auto_error=False)), Security(APIKeyHeader(name="X-API-Key", auto_error=False))]
@@ -47,7 +49,7 @@ calls = APIRouter(dependencies=keys)  # `Keys` checks them; this describes them 
 probes = APIRouter()
 
 READS = (400, 401, 404, 413, 415, 422, 429, 503, 504)
-MAKES = (401, 404, 413, 422, 429, 503, 504)
+MAKES = (400, 401, 404, 413, 422, 429, 503, 504)
 
 
 class Calls(Protocol):
@@ -136,6 +138,12 @@ async def metrics(request: Request) -> Response:
 async def page() -> FileResponse:
     """The web page."""
     return FileResponse(PAGE, media_type="text/html")
+
+
+@probes.get("/docs", include_in_schema=False)
+async def docs() -> HTMLResponse:
+    """The calls, to read and to try."""
+    return DOCS
 
 
 async def _reader(request: Request, name: str | None, **uploads: UploadFile) -> Model:

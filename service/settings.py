@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-import math
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.cpus import available_cpus
+from service.edge.keys import Key
+from service.logs import LogFormat, LogLevel
 
 
 class DeviceError(Exception):
     """`RWAE_DEVICE` names a device that this machine does not have."""
 
 
-def available_cpus() -> int:
-    """CPUs that this process may use: its affinity, further limited by a container's quota (cgroup v2 or v1)."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    groups = Path("/sys/fs/cgroup")
-    try:
-        if (groups / "cpu.max").exists():
-            quota, period = (groups / "cpu.max").read_text().split()
-        else:
-            quota, period = ((groups / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        if int(quota) > 0:
-            cpus = min(cpus, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):  # no cgroup, or no quota ("max")
-        pass
-    return max(1, cpus)
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return _parts(value) if isinstance(value, str) else value
+
+
+def _hashed(value: object) -> object:
+    """Keys, of which nothing but the hashes is kept."""
+    if isinstance(value, str):
+        return [Key(plain) for plain in _parts(value)]
+    return value
 
 
 class Settings(BaseSettings):
     """Settings of one process, each read from `RWAE_<NAME>`; an empty variable counts as unset."""
 
-    model_config = SettingsConfigDict(env_prefix="RWAE_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RWAE_",
+        env_ignore_empty=True,
+        frozen=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,  # it may be a key
+    )
 
     host: str = Field("127.0.0.1", description="address to listen on; `0.0.0.0` for every interface")
     port: int = Field(8000, ge=0, le=65535, description="port; 0 picks a free one")
@@ -63,10 +66,12 @@ class Settings(BaseSettings):
         None, description="video model for requests that name none; default: the first by name"
     )
     default_audio_model: str | None = Field(None, description="the same for audio")
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = Field(
+    api_keys: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_hashed)] = Field(
         (), description="comma-separated keys, one of which every request must bring; none: open to all"
     )
-    metrics_key: SecretStr | None = Field(None, description="key for `/metrics`, which is open without it")
+    metrics_key: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_hashed)] = Field(
+        (), description="key for `/metrics`, which is open without it"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="comma-separated origins whose pages may call the service; `*` for all"
     )
@@ -85,10 +90,22 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="clips × frames of one `/generate` or `/decode`; of sound at least MAX_SECONDS",
     )
+    model_memory_mb: float | None = Field(
+        None,
+        gt=0,
+        description="megabytes of all models' parameters; above it idle models wait on disk; default: no limit",
+    )
     max_batch_frames: int = Field(
-        512, ge=1, le=1_000_000, description="frames that share one pass of the model; a larger request passes alone"
+        512, ge=1, le=1_000_000, description="frames that share one pass of the model; longer clips pass in parts"
     )
     queue_size: int = Field(64, ge=1, le=100_000, description="requests that may wait, for the model or for decoding")
+    max_per_client: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="requests of one client at once, by its key or else its address; default: any number",
+    )
+    upload_timeout_s: float = Field(60, gt=0, le=3600, description="seconds for a request's body to come")
     request_timeout_s: float = Field(30, gt=0, le=3600, description="seconds from a request's last byte to its answer")
     grace_s: int = Field(30, ge=0, le=3600, description="seconds for running requests to end on shutdown")
     decode_workers: int = Field(
@@ -96,6 +113,11 @@ class Settings(BaseSettings):
         ge=1,
         le=256,
         description="processes that decode uploads; default: the CPUs, at least 2, at most 8",
+    )
+
+    log_format: LogFormat = Field("console", description="`console`, or `json` with an object on each line")
+    log_level: LogLevel = Field(
+        "info", description="`debug` (probes' requests too), `info`, `warning` or `error`: what is logged"
     )
 
     @property

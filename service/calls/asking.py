@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 from fastapi import Request
 
+from service.edge.context import Context
 from service.engine import Engine
 from service.errors import FieldError, NotReadyError
 from service.library import Model
-from service.middleware import Context
 from service.settings import Settings
 from service.verbs.base import Answer, Numbers, Work
 
@@ -37,7 +37,6 @@ async def ask(request: Request, model: Model, work: Work[Answer]) -> Answer:
     context: Context = request.state.context
     done = await asyncio.wrap_future(engine_of(request).submit(model, work, context.deadline))
     context.stages["queue"], context.stages["model"] = done.queue_s, done.model_s
-    request.app.state.metrics.batch.observe(done.batch)
     return done.value
 
 

@@ -20,11 +20,11 @@ from service.calls.asking import (
     motion_code,
     seed_of,
 )
+from service.edge.context import Context
 from service.errors import FieldError
 from service.formats import AUDIO, JSON
 from service.library import Model
 from service.media import MediaRooms
-from service.middleware import Context
 from service.schemas import AudioEncoding, DecodeRequest, EncodeForm, GenerateRequest, SwapForm
 from service.verbs.audio import Decode, Encode, Generate, Swap, spectrum_of
 from service.verbs.base import Codes

@@ -22,11 +22,11 @@ from service.calls.asking import (
     motion_code,
     seed_of,
 )
+from service.edge.context import Context
 from service.errors import FieldError
 from service.formats import JSON, VIDEO
 from service.library import Model
 from service.media import MediaRooms
-from service.middleware import Context
 from service.schemas import DecodeRequest, EncodeForm, Format, GenerateRequest, SwapForm, VideoEncoding
 from service.settings import Settings
 from service.verbs.base import Codes

@@ -15,8 +15,9 @@ from rwae_core.config import ModelConfig, SimpleFrames, SpectrumFrames
 from rwae_core.model import RWAE
 from rwae_core.weights import save_weights
 from service.app import create_app
-from service.library import Library, load_library
+from service.library import Library
 from service.settings import Settings
+from service.weights_folder import load_library
 
 for name in [name for name in os.environ if name.startswith("RWAE_") and name != "RWAE_DATA"]:
     del os.environ[name]  # settings of whoever runs the tests
@@ -95,7 +96,7 @@ def library(weights_dir) -> Library:
 
 @pytest.fixture(scope="session")
 def app(weights_dir) -> FastAPI:
-    return create_app(Settings(weights_dir=weights_dir))
+    return create_app(Settings(weights_dir=weights_dir, threads=1))
 
 
 @pytest.fixture(scope="session")

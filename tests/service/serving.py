@@ -10,18 +10,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import numpy as np
 import torch
-import uvicorn
 from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
 
 from rwae_core.media.encode import encode_video
 from service.engine import Engine
-from service.verbs.base import Work
+from service.server import Server, config_of
+from service.verbs.base import Operation
 from service.verbs.video import Frames
 
 CPU = torch.device("cpu")
@@ -32,7 +33,9 @@ ROOT = Path(__file__).parents[2]
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of the application behind a real server on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+        config = config_of(app, app.state.settings)
+        config.timeout_graceful_shutdown = 5
+        server = Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
@@ -45,12 +48,19 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
 
 
 @contextlib.contextmanager
-def own_process(weights_dir: Path, log: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A service in a process of its own: its address and the process; what it says goes into `log`."""
-    told = {"RWAE_WEIGHTS_DIR": str(weights_dir), "RWAE_PORT": "0", "RWAE_DECODE_WORKERS": "2", **environment}
+def own_process(
+    weights_dir: Path, log: Path, *, wrapped: Sequence[str] = (), **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A service in a process of its own: its address and the process; what it says goes into `log`.
+
+    `wrapped` is a command that ends by becoming the one that follows it.
+    """
+    told = {"RWAE_WEIGHTS_DIR": str(weights_dir), "RWAE_PORT": "0", "RWAE_DECODE_WORKERS": "2", "RWAE_THREADS": "1"}
     with log.open("w") as file:
-        command = [sys.executable, "-m", "service"]
-        started = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **told}, stdout=file, stderr=file)
+        command = [*wrapped, sys.executable, "-m", "service"]
+        started = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **told, **environment}, stdout=file, stderr=file
+        )
         try:
             wait_for(lambda: "running on" in log.read_text(), 60)
             found = re.search(r"http://[\d.:]+", log.read_text())
@@ -62,11 +72,39 @@ def own_process(weights_dir: Path, log: Path, **environment: str) -> Iterator[tu
             started.wait()
 
 
+def only(weights_dir: Path, folder: Path, model_id: str = "colour") -> Path:
+    """A folder with one of the models, so that a process is ready sooner."""
+    weights = folder / "weights"
+    weights.mkdir()
+    (weights / model_id).symlink_to(weights_dir / model_id)
+    return weights
+
+
 def resident_mb(pid: int) -> float:
     """Resident memory of a process and its children."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return pages * os.sysconf("SC_PAGESIZE") / 2**20 + sum(resident_mb(int(child)) for child in children)
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20 + sum(map(resident_mb, children(pid)))
+
+
+def open_files(pid: int) -> int:
+    """Files and sockets that a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started, from whichever of its threads."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def metric(client: httpx.Client, name: str, **labels: str) -> float:
+    """The sum of a metric's samples with these labels."""
+    found = 0.0
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                found += sample.value
+    return found
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -76,7 +114,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.005)
 
 
-class Hold(Work[None]):
+class Hold(Operation[None]):
     """Keeps the engine busy until it is let go."""
 
     def __init__(self) -> None:

@@ -22,10 +22,10 @@ from rwae_core.speech import SpectrumConfig, analyse
 from service import schemas
 from service.app import create_app
 from service.engine import Engine
-from service.library import load_library
 from service.settings import Settings
 from service.verbs.audio import CEILING, Decode, Encode, Generate, Swap, limited
 from service.verbs.base import Codes
+from service.weights_folder import load_library
 
 HOP = 160
 WEIGHTS = EXAMPLES.parent / "weights"

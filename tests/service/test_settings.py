@@ -11,8 +11,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from service.library import load_library
-from service.settings import DeviceError, Settings, available_cpus, resolve_devices
+from service.cpus import available_cpus
+from service.edge.keys import Key
+from service.settings import DeviceError, Settings, resolve_devices
+from service.weights_folder import load_library
 
 
 def test_defaults():
@@ -31,8 +33,10 @@ def test_environment(monkeypatch):
     monkeypatch.setenv("RWAE_PORT", "9000")
     monkeypatch.setenv("RWAE_THREADS", "")
     settings = Settings()
-    assert [key.get_secret_value() for key in settings.api_keys] == ["secret-1", "secret-2"]
-    assert "secret" not in repr(settings)
+    assert [[key.opens(Key(name)) for name in ("secret-1", "secret-2")] for key in settings.api_keys] == [
+        [True, False],
+        [False, True],
+    ]
     assert settings.cors_origins == ("*",)
     assert settings.port == 9000
     assert settings.threads == available_cpus()
@@ -41,12 +45,79 @@ def test_environment(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("port", "70000"), ("queue_size", "0"), ("dtype", "int8"), ("request_timeout_s", "0"), ("max_frames", "many")],
+    [
+        ("port", "70000"),
+        ("queue_size", "0"),
+        ("dtype", "int8"),
+        ("log_format", "xml"),
+        ("max_per_client", "0"),
+        ("request_timeout_s", "0"),
+        ("max_frames", "many"),
+    ],
 )
 def test_bounds(monkeypatch, name, value):
     monkeypatch.setenv(f"RWAE_{name.upper()}", value)
     with pytest.raises(ValidationError, match=name):
         Settings()
+
+
+GROUPS = {
+    "no control groups": ({}, None),
+    "v2, in a container": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "150000 100000"}, 2),
+    "v2, no quota": ({"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "max 100000"}, None),
+    "v2, in a group of a group": (
+        {
+            "proc/self/cgroup": "0::/a/b",
+            "sys/fs/cgroup/a/cpu.max": "100000 100000",
+            "sys/fs/cgroup/a/b/cpu.max": "300000 100000",
+        },
+        1,
+    ),
+    "v1": (
+        {
+            "proc/self/cgroup": "5:memory:/m\n3:cpu,cpuacct:/a\n0::/",
+            "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "200000",
+            "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000",
+        },
+        2,
+    ),
+    "v1, in a container that is told its host's path": (
+        {
+            "proc/self/cgroup": "3:cpu,cpuacct:/docker/1f",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        1,
+    ),
+    "v1, no quota": (
+        {
+            "proc/self/cgroup": "3:cpu:/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_cpus_are_those_that_may_be_used(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
+    files, expected = GROUPS[name]
+    for file, text in files.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text + "\n")
+    assert available_cpus(tmp_path) == (expected or 4)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_cpus_are_no_more_than_the_affinity_allows():
+    own = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(own)})
+        assert available_cpus() == 1
+    finally:
+        os.sched_setaffinity(0, own)
 
 
 @pytest.mark.parametrize("name", ["gpu", "mps", "cuda:99", "cpu:x", ""])
