@@ -1,31 +1,28 @@
 """Times the parts of a request on this machine; writes `results/<device>.json`.
 
+`python -m benchmarks.serving` measures whole requests under load, `python -m benchmarks.data` the datasets.
+
 Medians over repeats after a warm-up. Machines are noisy: compare figures of one run with each other.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.machine import machine, write
 from rwae_core.media.encode import VideoFormat, encode_video
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.pool import MediaPool
 from rwae_core.weights import load_weights
 
-RESULTS = Path(__file__).parent / "results"
 WEIGHTS = Path(__file__).parent.parent / "weights" / "sprites"
 REPEATS = 20
 FORMS: tuple[VideoFormat, ...] = ("mp4", "gif", "apng")
@@ -68,30 +65,13 @@ def main() -> int:
         }
         figures = {name: round(median_ms(work, device), 2) for name, work in tqdm(works.items(), file=sys.stderr)}
 
-    machine: dict[str, Any] = {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
-        "threads": torch.get_num_threads(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
-    print(f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}; medians of {REPEATS}\n")
+    described = machine(device)
+    print(f"{described['device']}, {described['threads']} threads, torch {described['torch']}; medians of {REPEATS}\n")
     print("| what | ms |\n|---|---|")
     for name, value in figures.items():
         print(f"| {name} | {value:.2f} |")
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{device.type}.json"
-    path.write_text(json.dumps({"machine": machine, "median_ms": figures}, indent=2) + "\n")
+    write(device.type, {"machine": described, "median_ms": figures})
     return 0
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "CPU"
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from rwae_core.memory import keep_freed_memory
 from training import preset
 from training.datasets import Dataset
 from training.datasets.catalogue import DATASETS, Name, open_dataset
-from training.memory import keep_freed_memory
 from training.train import train
 
 PRESETS: tuple[Name, ...] = ("sprites", "sm-mnist", "moving-shapes")
