@@ -18,7 +18,7 @@ import av
 import numpy as np
 import soundfile
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -153,8 +153,13 @@ def _film(
         context.thread_count = 1  # so small a clip is encoded before threads have started
         context.color_range, context.colorspace = ColorRange.MPEG, Colorspace.ITU709
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        scaler = VideoReformatter()  # one for all: each new one prepares its tables again
         for index, pixels in enumerate(frames):
-            picture = VideoFrame.from_ndarray(np.pad(_enlarge(pixels, scale), to_even, "edge"), "rgb24").reformat(
+            enlarged = _enlarge(pixels, scale)
+            if height % 2 or width % 2:  # np.pad takes long even for nothing
+                enlarged = np.pad(enlarged, to_even, "edge")
+            picture = scaler.reformat(
+                VideoFrame.from_ndarray(enlarged, "rgb24"),
                 format="yuv420p",
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,

@@ -13,7 +13,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
@@ -50,10 +50,11 @@ def film_frames(data: bytes, kind: ContainerKind, limits: MediaLimits) -> Iterat
         limits.check_pixels(stream.codec_context.width, stream.codec_context.height)
         limits.check_frames(stream.frames)
         count = 0
+        converter = VideoReformatter()  # one for all: each new one prepares its tables again
         for packet in container.demux(stream):
             for frame in decoder.decode(packet):
                 limits.check_pixels(frame.width, frame.height)  # they may change within a stream
-                yield _timed(frame, stream, count)
+                yield _timed(_upright(frame, converter), frame, stream, count)
                 count += 1
 
 
@@ -74,12 +75,12 @@ def _decoder(stream: VideoStream, limits: MediaLimits) -> VideoCodecContext:
     return decoder
 
 
-def _timed(frame: VideoFrame, stream: VideoStream, index: int) -> TimedFrame:
+def _timed(picture: Image.Image, frame: VideoFrame, stream: VideoStream, index: int) -> TimedFrame:
     rate, tick = stream.average_rate or Fraction(DEFAULT_FPS), frame.time_base
     if frame.pts is None or tick is None:
-        return TimedFrame(_upright(frame), float(index / rate), float(1 / rate))
+        return TimedFrame(picture, float(index / rate), float(1 / rate))
     return TimedFrame(
-        _upright(frame), _unrounded(frame.pts * tick, rate, tick), _unrounded((frame.duration or 0) * tick, rate, tick)
+        picture, _unrounded(frame.pts * tick, rate, tick), _unrounded((frame.duration or 0) * tick, rate, tick)
     )
 
 
@@ -89,12 +90,16 @@ def _unrounded(seconds: Fraction, rate: Fraction, tick: Fraction) -> float:
     return float(explained if abs(explained - seconds) <= tick else seconds)
 
 
-def _upright(frame: VideoFrame) -> Image.Image:
+def _upright(frame: VideoFrame, converter: VideoReformatter) -> Image.Image:
     transparent = any(component.is_alpha for component in frame.format.components)
     unmarked_hd = frame.colorspace == UNSPECIFIED_COLOURS and frame.height >= BT709_FROM_HEIGHT
-    pixels = frame.to_ndarray(
-        format="rgba" if transparent else "rgb24", src_colorspace=Colorspace.ITU709 if unmarked_hd else None, threads=1
-    ).astype(np.uint8, copy=False)
+    converted = converter.reformat(
+        frame,
+        format="rgba" if transparent else "rgb24",
+        src_colorspace=Colorspace.ITU709 if unmarked_hd else None,
+        threads=1,
+    )
+    pixels = converted.to_ndarray().astype(np.uint8, copy=False)
     side_data = cast("SideDataContainer", frame.side_data)  # PyAV's annotation names another class
     if "DISPLAYMATRIX" in side_data:
         pixels = _displayed(pixels, bytes(side_data["DISPLAYMATRIX"]))
