@@ -133,8 +133,8 @@ class ModelConfig(BaseModel):
 
     `frames` is the length of the clips it was trained on (any length can be encoded and generated), `fps` is the rate
     at which generated clips play, in frames or spectrum columns a second. `actions` is A, the number of actions that a
-    weakly supervised model tells apart (section 3.4), 0 without. With a "centred" `motion_input` the motion posterior
-    sees what is left of frames without the mean frame of their recording.
+    weakly supervised model tells apart (section 3.4), 0 without. With a "standardised" `motion_input` the motion
+    posterior sees frames freed of the mean and the standard deviation of their recording (`rwae_core.moments`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -147,7 +147,7 @@ class ModelConfig(BaseModel):
     actions: Annotated[int, Field(ge=0, le=256)] = 0
     frame_networks: FrameNetworks = SimpleFrames()
     content_posterior: Literal["recurrent", "patches", "pooled"] = "recurrent"
-    motion_input: Literal["frames", "centred"] = "frames"
+    motion_input: Literal["frames", "standardised"] = "frames"
     patch_widths: tuple[Width, Width, Width] = (64, 128, 256)
     decoder: Literal["recurrent", "memoryless", "modulated"] = "recurrent"
 
@@ -165,8 +165,10 @@ class ModelConfig(BaseModel):
             raise ValueError("content_posterior = 'patches' looks at pixels; spectra take 'recurrent' or 'pooled'")
         if self.content_posterior == "pooled" and not isinstance(networks, SpectrumFrames):
             raise ValueError("content_posterior = 'pooled' looks at spectra; pixels take 'recurrent' or 'patches'")
-        if self.motion_input == "centred" and self.content_posterior != "pooled":
-            raise ValueError("motion_input = 'centred' hides what content is; it needs content_posterior = 'pooled'")
+        if self.motion_input == "standardised" and self.content_posterior != "pooled":
+            raise ValueError(
+                "motion_input = 'standardised' hides what content is; it needs content_posterior = 'pooled'"
+            )
         if self.decoder == "modulated" and not isinstance(networks, SimpleFrames):
             raise ValueError("decoder = 'modulated' draws with the simple networks' widths; set network = 'simple'")
         return self

@@ -14,13 +14,14 @@ from torch.nn import functional
 
 from rwae_core.action import ActionPosterior
 from rwae_core.config import ModelConfig, SimpleFrames
-from rwae_core.content import CONTRAST, PatchContent, PooledContent, RecurrentContent
+from rwae_core.content import PatchContent, PooledContent, RecurrentContent
 from rwae_core.decoder import Decoder, ModulatedDecoder
 from rwae_core.errors import ShapeError
 from rwae_core.frames import frame_encoder
 from rwae_core.gaussian import Gaussian, Generators, standard_normal
 from rwae_core.gumbel import GumbelSoftmax
 from rwae_core.latents import Latents, check_request, even_actions
+from rwae_core.moments import moments, standardised
 from rwae_core.motion import MotionPosterior, RecurrentPrior, State
 
 
@@ -65,7 +66,7 @@ class RWAE(nn.Module):
         clip: Float[Tensor, "B T *frame"],
         *,
         content_clip: Float[Tensor, "B S *frame"] | None = None,
-        mean_frame: Float[Tensor, " B *frame"] | None = None,
+        of: Float[Tensor, "B 2 *frame"] | None = None,
         generator: Generators | None = None,
         sample: bool = True,
         action_temperature: float = 1.0,
@@ -77,8 +78,8 @@ class RWAE(nn.Module):
         Args:
             clip: What the motion posterior sees, values in [0, 1].
             content_clip: What the content posterior sees; `clip` where absent.
-            mean_frame: Mean frame of the recording that each clip is from, which a centred motion input leaves out;
-                that of what the content posterior sees where absent.
+            of: `moments` of the recording that each clip is from, of which a standardised motion input is freed;
+                those of what the content posterior sees where absent.
             generator: Source of the draws.
             sample: Whether the codes are draws or the posterior's means.
             action_temperature: τ of the Gumbel-softmax.
@@ -87,9 +88,8 @@ class RWAE(nn.Module):
             ShapeError: frames of another shape than the configuration's, or no frame.
         """
         seen = clip if content_clip is None else content_clip
-        if self.config.motion_input == "centred":
-            mean_frame = seen.mean(1) if mean_frame is None else mean_frame
-            features = self._features(CONTRAST * (clip - mean_frame[:, None]))
+        if self.config.motion_input == "standardised":
+            features = self._features(standardised(clip, moments(seen) if of is None else of))
         else:
             features = self._features(clip)
         if isinstance(self.content_posterior, PatchContent | PooledContent):

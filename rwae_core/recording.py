@@ -13,6 +13,7 @@ from rwae_core.errors import ShapeError
 from rwae_core.gaussian import Generators
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
+from rwae_core.moments import moments
 
 WINDOWS_AT_ONCE = 256
 """Memory for the networks' activations stays the same however long a recording is."""
@@ -34,12 +35,12 @@ def encode_recording(
         ShapeError: frames of another shape than the model's, or none.
     """
     windows = _windows(recording, model.config.frames)
-    mean = recording.mean(0)
+    of = moments(recording[None])
     z_c, z_m = [], []
     for some in windows.split(WINDOWS_AT_ONCE):
         codes = model.infer(
             some,
-            mean_frame=mean.expand(len(some), *mean.shape),
+            of=of.expand(len(some), *of.shape[1:]),
             generator=generator,
             sample=generator is not None,
         ).latents

@@ -32,7 +32,7 @@ MODELS = {
     "r-wae-tfgan": ModelConfig(**SMALL, frame_networks=TFGANFrames(encoder_widths=(4,) * 5, decoder_widths=(4,) * 5)),
     "r-wae-spectrum": ModelConfig(**SMALL, fps=100, frame_networks=SPECTRUM),
     "r-wae-pooled": ModelConfig(
-        **SMALL, fps=100, frame_networks=SPECTRUM, content_posterior="pooled", motion_input="centred"
+        **SMALL, fps=100, frame_networks=SPECTRUM, content_posterior="pooled", motion_input="standardised"
     ),
     "ds-vae-full": DSVAEConfig(**SMALL, frame_networks=SIMPLE),
     "ds-vae-full-actions": DSVAEConfig(**SMALL, frame_networks=SIMPLE, actions=3),

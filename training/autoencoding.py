@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE, Inference
+from rwae_core.moments import moments
 from training import objectives, views
 from training.algorithm import Algorithm, frozen
 from training.critics import Critics
@@ -73,23 +74,22 @@ class Autoencoding(Algorithm):
         clip, recording = batch.clips, batch.recording
         if seen.new_voices and recording is not None:
             clip, recording = views.new_voice(clip, recording, generator)
-        motion_clip, content_clip, mean_frame = clip, clip, None
+        motion_clip, content_clip, of = clip, clip, None
         if seen.content_frames:
             content_clip = views.content_view(clip, seen.content_frames, generator)
         if recording is not None:
-            content_windows, others = recording.split((seen.content_windows, 2 * seen.content_windows), 1)
-            content_clip, mean_frame = content_windows.flatten(1, 2), others.flatten(1, 2).mean(1)
+            content_windows, others = recording.tensor_split((seen.content_windows,), 1)
+            content_clip, of = content_windows.flatten(1, 2), moments(others.flatten(1, 2))
         if seen.motion_colours:
             motion_clip = views.motion_view(clip, generator)
         if seen.motion_voices:
-            mean_frame = clip.mean(1) if mean_frame is None else mean_frame
-            motion_clip, mean_frame = views.motion_voice(clip, mean_frame, generator)
+            motion_clip, of = views.motion_voice(clip, moments(clip) if of is None else of, generator)
         steps = views.random_steps(clip, seen.decoded_frames, generator) if seen.decoded_frames else None
         with torch.autocast(clip.device.type, torch.bfloat16, enabled=self.chosen.bfloat16):
             inference = model.infer(
                 motion_clip,
                 content_clip=content_clip,
-                mean_frame=mean_frame,
+                of=of,
                 generator=generator,
                 action_temperature=action_temperature(objective, progress),
             )

@@ -81,9 +81,10 @@ class Objective(_Section):
 class Views(_Section):
     """What each posterior may see of a clip in training (`training.views`); all off is the paper's.
 
-    With `content_windows`, content is seen in so many random windows of the clip's recording, and the mean frame that a
-    centred motion input is without is that of twice as many others: were it of the same, z^c would know what was taken
-    away, and z^m could say the rest of who speaks. With `new_voices`, clips and recordings are changed before any view.
+    With `content_windows`, content is seen in so many random windows of the clip's recording, and the moments that a
+    standardised motion input is freed of are those of four times as many others: were they of the same, z^c would know
+    what was taken away, and z^m could say the rest of who speaks. With `new_voices`, clips and recordings are changed
+    before any view.
     """
 
     content_frames: Annotated[int, Field(ge=0)] = 0
@@ -92,6 +93,11 @@ class Views(_Section):
     motion_voices: bool = False
     new_voices: bool = False
     decoded_frames: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def recorded_windows(self) -> int:
+        """How many other windows of a clip's recording are seen: those of content, then those of the moments."""
+        return 5 * self.content_windows
 
 
 class Schedule(_Section):
@@ -148,8 +154,8 @@ class Preset(_Section):
         for name in of_video if speech else of_speech:
             if getattr(self.views, name):
                 raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; the model reads the other")
-        if self.views.motion_voices and getattr(self.model, "motion_input", "frames") != "centred":
-            raise ValueError("views: motion_voices leaves the recording's mean out; set motion_input = 'centred'")
+        if self.views.motion_voices and getattr(self.model, "motion_input", "frames") != "standardised":
+            raise ValueError("views: motion_voices frees motion of the recording; set motion_input = 'standardised'")
         return self
 
     @model_validator(mode="after")

@@ -98,7 +98,7 @@ def train(  # noqa: PLR0912  one loop, read from top to bottom
             for name, parameters in parts.items():
                 for parameter in parameters:
                     parameter.requires_grad_(name in phase)
-            batch = random_batch(training, schedule.batch, generator, windows=3 * chosen.views.content_windows)
+            batch = random_batch(training, schedule.batch, generator, windows=chosen.views.recorded_windows)
             terms = algorithm.terms(phase, batch, generator, iteration / schedule.iterations)
             weighted_sum(terms, weights).backward()
             for name, optimiser in optimisers.items():

@@ -11,12 +11,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from rwae_core.moments import moments
+
 LIGHT, LIGHT_GRID = 0.9, (6, 6)
 """Standard deviation of the logarithm of the light, and the places at which it is drawn."""
 
-STRETCH, TILT, DEPTH, CURVE_POINTS = 0.1, 0.08, 0.35, 6
+STRETCH, TILT, DEPTH, CURVE_POINTS = 0.06, 0.08, 0.2, 6
 """Standard deviations of the logarithm of the stretch, of the tilt (8 dB) and of the logarithm of the depth; tilt and
 depth are drawn at so many frequencies."""
+
+DECADES = 10
+"""Of power, in a spectrum's range of 0 to 1 (100 dB)."""
+NOISY, NOISE_LEVELS = 0.5, (0.15, 0.5)
+"""The share of recordings that get noise, and from what to what level of a spectrum: 15 to 50 dB above its floor."""
 
 
 def random_steps(clip: Float[Tensor, "B T *frame"], count: int, generator: torch.Generator) -> Int[Tensor, "B S"]:
@@ -62,21 +69,46 @@ def new_voice(
 ) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B W T K"]]:
     """Clip and recording as if somebody else had said it elsewhere: more voices and rooms than were recorded.
 
-    Both are changed alike, as `motion_voice` changes a clip, so this is new data rather than a view of one posterior.
+    Both are changed alike, as `motion_voice` changes a clip, and half of the recordings get `noise`, so this is new
+    data rather than a view of one posterior.
     """
     columns = torch.cat([clip, recording.flatten(1, 2)], 1)
-    heard = motion_voice(columns, columns.mean(1), generator)[0].clamp(0, 1)
+    heard = noise(motion_voice(columns, moments(columns), generator)[0], generator).clamp(0, 1)
     return heard[:, : clip.shape[1]], heard[:, clip.shape[1] :].view_as(recording)
 
 
+def noise(clip: Float[Tensor, "B T K"], generator: torch.Generator) -> Float[Tensor, "B T K"]:
+    """Half of the clips in a noisier room: steady noise of a random level and colour is added to their power.
+
+    Of noise, the power in a column and a bin is distributed exponentially around its mean.
+    """
+    batch, _, bins = clip.shape
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(batch, *shape, generator=generator, device=clip.device)
+
+    lowest, highest = NOISE_LEVELS
+    colour = TILT * torch.randn(batch, 1, CURVE_POINTS, generator=generator, device=clip.device)
+    level = lowest + (highest - lowest) * uniform(1, 1)
+    level = level + functional.interpolate(colour, bins, mode="linear", align_corners=True)
+    drawn = -uniform(*clip.shape[1:]).clamp_min(1e-6).log()
+    power = 10 ** (DECADES * level) * drawn * (uniform(1, 1) < NOISY)
+    return (10 ** (DECADES * clip) + power).log10() / DECADES
+
+
 def motion_voice(
-    clip: Float[Tensor, "B T K"], mean_frame: Float[Tensor, "B K"], generator: torch.Generator
-) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B K"]]:
+    clip: Float[Tensor, "B T K"], of: Float[Tensor, "B 2 K"], generator: torch.Generator
+) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B 2 K"]]:
     """Spoken by another voice in another room: keeps what is said, hides by whom and how it was recorded.
 
-    Each clip's frequencies are stretched by one random factor, as by another length of the vocal tract, in its mean
-    frame too. Its differences from that mean are deepened or flattened by a random curve over frequency, as by less or
-    more noise, and another curve is added to the clip alone, as if its mean had been another's.
+    Each clip's frequencies are stretched by one random factor, as by another length of the vocal tract, in the moments
+    of its recording too. Its differences from that mean are deepened or flattened by a random curve over frequency, and
+    another curve is added, both to the clip alone, as if its moments had been another's.
+
+    Args:
+        clip: Windows of log-magnitude spectra.
+        of: `moments` of the recording of each.
+        generator: Source of what is drawn.
     """
     bins = clip.shape[-1]
 
@@ -89,12 +121,12 @@ def motion_voice(
 
     places = torch.exp(STRETCH * normal(1)) * torch.arange(bins, device=clip.device)
     below = places.floor().long().clamp(max=bins - 1)
-    columns = torch.cat([clip, mean_frame[:, None]], 1)
+    columns = torch.cat([clip, of], 1)
 
     def at(index: Int[Tensor, "B K"]) -> Float[Tensor, "B _ K"]:
         return columns.gather(2, index[:, None].expand_as(columns))
 
     share = (places - below).clamp(0, 1)[:, None]
     stretched = at(below).lerp(at((below + 1).clamp(max=bins - 1)), share)
-    mean = stretched[:, -1:]
-    return mean + curve(DEPTH).exp() * (stretched[:, :-1] - mean) + curve(TILT), mean[:, 0]
+    heard, mean = stretched[:, :-2], stretched[:, -2:-1]
+    return mean + curve(DEPTH).exp() * (heard - mean) + curve(TILT), stretched[:, -2:]

@@ -8,6 +8,7 @@ from rwae_core.config import ModelConfig, SpectrumFrames
 from rwae_core.errors import ShapeError
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
+from rwae_core.moments import moments
 from rwae_core.recording import decode_recording, encode_recording
 from rwae_core.speech import SpectrumConfig
 
@@ -15,7 +16,7 @@ SPECTRUM = SpectrumFrames(spectrum=SpectrumConfig(sample_rate=1000, hop=10, wind
 SMALL = {"frames": 4, "fps": 100, "content_dim": 6, "motion_dim": 3, "hidden_dim": 12, "frame_networks": SPECTRUM}
 MODELS = {
     "recurrent": ModelConfig(**SMALL),
-    "pooled": ModelConfig(**SMALL, content_posterior="pooled", motion_input="centred", decoder="memoryless"),
+    "pooled": ModelConfig(**SMALL, content_posterior="pooled", motion_input="standardised", decoder="memoryless"),
 }
 
 
@@ -33,7 +34,7 @@ def test_content_is_the_mean_over_windows_and_motion_runs_through(model: RWAE) -
     spectrum = sound(12)
     found = encode_recording(model, spectrum)
     windows = [spectrum[start : start + 4][None] for start in (0, 4, 8)]
-    alone = [model.infer(window, mean_frame=spectrum.mean(0)[None], sample=False).latents for window in windows]
+    alone = [model.infer(window, of=moments(spectrum[None]), sample=False).latents for window in windows]
     torch.testing.assert_close(found.z_c, torch.stack([codes.z_c for codes in alone]).mean(0))
     torch.testing.assert_close(found.z_m, torch.cat([codes.z_m for codes in alone], 1))
 
@@ -45,7 +46,7 @@ def test_the_last_window_is_filled_up_with_the_recording_backwards(model: RWAE, 
     found = encode_recording(model, spectrum)
     assert found.z_m.shape == (1, columns, 3)
     whole = model.infer(
-        filled.unflatten(0, (-1, 4)), mean_frame=spectrum.mean(0).expand(len(filled) // 4, -1), sample=False
+        filled.unflatten(0, (-1, 4)), of=moments(spectrum[None]).expand(len(filled) // 4, -1, -1), sample=False
     ).latents
     torch.testing.assert_close(found.z_c[0], whole.z_c.mean(0))
     torch.testing.assert_close(found.z_m[0], whole.z_m.flatten(0, 1)[:columns])

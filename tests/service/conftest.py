@@ -73,7 +73,7 @@ def mixed_dir(weights_dir, tmp_path_factory: pytest.TempPathFactory) -> Path:
         content_dim=6,
         motion_dim=4,
         content_posterior="pooled",
-        motion_input="centred",
+        motion_input="standardised",
         decoder="memoryless",
     )
     torch.manual_seed(1)

@@ -18,6 +18,7 @@ from serving import CPU, apng, held, own_process, resident_mb, serving
 from sounds import EXAMPLES, RATE, babble, file_of, samples_of, sound_in, wav
 from test_errors import problem
 
+from rwae_core.moments import moments
 from rwae_core.speech import SpectrumConfig, analyse
 from service import schemas
 from service.app import create_app
@@ -96,7 +97,7 @@ def test_lsd_is_of_what_the_codes_decode_to(mixed_dir):
     wave = babble(1, 0.4)[:, 0].astype(np.float32)  # two windows of the model
     (encoded,) = Encode.run(network, [Encode(wave)])
     truth = analyse(torch.from_numpy(wave)[None], SpectrumConfig())[0].unflatten(0, (2, 20))
-    latents = network.infer(truth, mean_frame=truth.flatten(0, 1).mean(0).expand(2, -1), sample=False).latents
+    latents = network.infer(truth, of=moments(truth.flatten(0, 1)[None]).expand(2, -1, -1), sample=False).latents
     np.testing.assert_allclose(encoded.codes.z_c, latents.z_c.mean(0).detach(), atol=1e-5)
     kept = type(latents)(latents.z_c.mean(0).expand(2, -1), latents.z_m)
     decibels = 100 * (network.decode(kept) - truth).detach().numpy().reshape(40, 200)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from rwae_core.moments import moments
 from training import preset, views
 from training.preset import Preset
 
@@ -16,7 +17,9 @@ def test_another_voice_stretches_clip_and_mean_by_one_factor(monkeypatch: pytest
     bins = torch.arange(200.0)
     bump = torch.exp(-((bins - 80) ** 2) / 50)
     clip = bump.expand(64, 5, -1)
-    heard, mean = views.motion_voice(clip, bump.expand(64, -1), seeded())
+    heard, of = views.motion_voice(clip, moments(clip), seeded())
+    mean = of[:, 0]
+    assert of[:, 1].max() < 1e-6
     torch.testing.assert_close(heard, mean[:, None].expand_as(heard))  # nothing but the voice has changed
     factor = 80 / mean.argmax(1)
     assert factor.log().std().item() == pytest.approx(views.STRETCH, abs=0.03)
@@ -27,9 +30,9 @@ def test_another_voice_stretches_clip_and_mean_by_one_factor(monkeypatch: pytest
 def test_a_tilt_is_smooth_and_in_the_clip_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "STRETCH", 0.0)
     monkeypatch.setattr(views, "DEPTH", 0.0)
-    clip, mean = torch.rand(200, 5, 200, generator=seeded(1)), torch.rand(200, 200, generator=seeded(2))
-    heard, heard_mean = views.motion_voice(clip, mean, seeded())
-    torch.testing.assert_close(heard_mean, mean)
+    clip, of = torch.rand(200, 5, 200, generator=seeded(1)), torch.rand(200, 2, 200, generator=seeded(2))
+    heard, still = views.motion_voice(clip, of, seeded())
+    torch.testing.assert_close(still, of)
     tilt = heard - clip
     torch.testing.assert_close(tilt, tilt[:, :1].expand_as(tilt))  # all columns alike
     assert tilt[:, 0, 0].std().item() == pytest.approx(views.TILT, abs=0.01)
@@ -39,10 +42,10 @@ def test_a_tilt_is_smooth_and_in_the_clip_alone(monkeypatch: pytest.MonkeyPatch)
 def test_differences_from_the_mean_are_deepened_smoothly_over_frequency(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "STRETCH", 0.0)
     monkeypatch.setattr(views, "TILT", 0.0)
-    clip, mean = torch.rand(200, 5, 200, generator=seeded(1)), torch.full((200, 200), -1.0)
-    heard, heard_mean = views.motion_voice(clip, mean, seeded())
-    torch.testing.assert_close(heard_mean, mean)
-    depth = (heard - mean[:, None]) / (clip - mean[:, None])
+    clip, of = torch.rand(200, 5, 200, generator=seeded(1)), torch.full((200, 2, 200), -1.0)
+    heard, still = views.motion_voice(clip, of, seeded())
+    torch.testing.assert_close(still, of)
+    depth = (heard + 1) / (clip + 1)
     torch.testing.assert_close(depth, depth[:, :1].expand_as(depth), rtol=1e-3, atol=1e-3)  # all columns alike
     assert depth[:, 0, 0].log().std().item() == pytest.approx(views.DEPTH, abs=0.05)
     assert (depth[:, 0].log().diff(dim=1).abs().amax(1) < 6 * views.DEPTH / 39).all()
@@ -55,11 +58,12 @@ def test_speechs_views_are_refused_for_video_and_the_other_way_round() -> None:
             Preset.model_validate({**raw, "views": view})
     raw = preset.load("librispeech").model_dump()
     raw["model"]["motion_input"] = "frames"
-    with pytest.raises(ValueError, match="motion_input = 'centred'"):
+    with pytest.raises(ValueError, match="motion_input = 'standardised'"):
         Preset.model_validate(raw)
 
 
-def test_a_new_voice_changes_clip_and_recording_alike() -> None:
+def test_a_new_voice_changes_clip_and_recording_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "NOISY", 0.0)
     clip = 0.3 + 0.4 * torch.rand(4, 5, 200, generator=seeded(1))
     recording = torch.stack([clip, clip.flip(1)], 1)
     heard, heard_recording = views.new_voice(clip, recording, seeded())
@@ -68,3 +72,17 @@ def test_a_new_voice_changes_clip_and_recording_alike() -> None:
     torch.testing.assert_close(heard_recording[:, 1], heard.flip(1))
     assert heard.min() >= 0
     assert heard.max() <= 1
+
+
+def test_noise_fills_what_is_below_it_and_leaves_what_is_above() -> None:
+    quiet = views.noise(torch.full((400, 50, 200), 0.0), seeded())
+    level = quiet.mean((1, 2))  # of log-power that is distributed exponentially: 2.5 dB below its mean
+    noisy = level > 0.05
+    assert noisy.float().mean().item() == pytest.approx(views.NOISY, abs=0.08)
+    torch.testing.assert_close(quiet[~noisy], torch.zeros_like(quiet[~noisy]))
+    lowest, highest = views.NOISE_LEVELS
+    assert level[noisy].mean().item() == pytest.approx((lowest + highest) / 2 - 0.025, abs=0.03)
+    assert quiet[noisy].diff(dim=1).std().item() == pytest.approx(0.0557 * 2**0.5, rel=0.05), "5.57 dB a column"
+
+    loud = torch.full((400, 50, 200), 0.95)
+    assert (views.noise(loud, seeded()) - loud).abs().mean() < 0.005

@@ -12,6 +12,7 @@ from PIL import Image
 from rwae_core.config import ModelConfig, SpectrumFrames
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
+from rwae_core.moments import moments
 from rwae_core.recording import encode_recording
 from tests.training.datasets.test_timit import record_timit
 from tests.training.evaluation import chorus
@@ -38,7 +39,7 @@ def untrained(name: str) -> spoken.Speaking:
         return FHVAE(FHVAEConfig(content_dim=6, motion_dim=3, hidden_dim=12)).eval()
     if name == "ds-vae":
         return DSVAE(DSVAEConfig(**SMALL)).eval()
-    ours = {"content_posterior": "pooled", "motion_input": "centred", "decoder": "memoryless"}
+    ours = {"content_posterior": "pooled", "motion_input": "standardised", "decoder": "memoryless"}
     return RWAE(ModelConfig(**SMALL, **ours)).eval()
 
 
@@ -210,7 +211,7 @@ def test_nats_are_those_of_each_window(data: LibriSpeech, name: str) -> None:
     assert motion.min() > 0
     window = spectrum[20:40][None]
     if isinstance(model, RWAE):
-        inference = model.infer(window, mean_frame=spectrum.mean(0)[None], sample=False)
+        inference = model.infer(window, of=moments(spectrum[None]), sample=False)
         prior = model.motion_prior(inference.latents.z_m)
         expected = torch.distributions.kl_divergence(
             *(torch.distributions.Normal(each.mean, each.std) for each in (inference.motion, prior))

@@ -16,6 +16,7 @@ from torch import Tensor
 from rwae_core.gaussian import Gaussian
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
+from rwae_core.moments import moments
 from rwae_core.recording import decode_recording, encode_recording
 from rwae_core.speech import SpectrumConfig, analyse
 from training.baselines.fhvae import FHVAE, SEGMENT_STD
@@ -89,7 +90,7 @@ def nats(model: Speaking, spectrum: Float[Tensor, "N K"]) -> tuple[Tensor, Tenso
     found = []
     for some in _windows(spectrum, model.config.frames):
         if isinstance(model, RWAE):
-            inference = model.infer(some, mean_frame=spectrum.mean(0).expand(len(some), -1), sample=False)
+            inference = model.infer(some, of=moments(spectrum[None]).expand(len(some), -1, -1), sample=False)
             content = inference.content.standard_kl()
             motion = inference.motion.kl(model.motion_prior(inference.latents.z_m)).flatten(1)
         else:

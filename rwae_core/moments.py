@@ -1,0 +1,27 @@
+"""How a recording sounds on the whole: mean and standard deviation over time, which a motion input is freed of.
+
+Shapes: B recordings, N frames of any one shape, T frames of a clip.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+FLOOR = 0.03
+"""Added to deviations: 3 dB of a spectrum, what silence varies by, and no more is made of it."""
+
+
+def moments(recording: Float[Tensor, "B N *frame"]) -> Float[Tensor, "B 2 *frame"]:
+    """Mean and standard deviation over time of each element of a frame; of one frame the deviation is 0."""
+    return torch.stack([recording.mean(1), recording.std(1, correction=0)], 1)
+
+
+def standardised(clip: Float[Tensor, "B T *frame"], of: Float[Tensor, "B 2 *frame"]) -> Float[Tensor, "B T *frame"]:
+    """A clip by the moments of the recording that it is from, (x − mean) / (deviation + 0.03).
+
+    What is constant in a recording shifts a log-magnitude spectrum (voice, microphone) or sets how far speech stands
+    out of it (noise): per bin, nothing of either is left.
+    """
+    return (clip - of[:, :1]) / (of[:, 1:] + FLOOR)
