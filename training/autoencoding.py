@@ -18,7 +18,11 @@ from training.critics import Critics
 from training.datasets.batch import Batch
 from training.preset import Objective, Preset
 
-COSTS = {"squared_error": objectives.squared_error, "cross_entropy": objectives.cross_entropy}
+COSTS = {
+    "squared_error": objectives.squared_error,
+    "cross_entropy": objectives.cross_entropy,
+    "spectral_error": objectives.spectral_error,
+}
 
 
 class Autoencoding(Algorithm):

@@ -58,7 +58,7 @@ class Objective(_Section):
     `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
     """
 
-    cost: Literal["squared_error", "cross_entropy"] = "squared_error"
+    cost: Literal["squared_error", "cross_entropy", "spectral_error"] = "squared_error"
     content_mmd: Weight = 0
     content_gan: Weight = 0
     motion_mmd: Weight = 0
@@ -154,6 +154,8 @@ class Preset(_Section):
         for name in of_video if speech else of_speech:
             if getattr(self.views, name):
                 raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; the model reads the other")
+        if self.objective.cost == "spectral_error" and not speech:
+            raise ValueError("objective: cost = 'spectral_error' is for speech; pixels take 'squared_error'")
         if self.views.motion_voices and getattr(self.model, "motion_input", "frames") != "standardised":
             raise ValueError("views: motion_voices frees motion of the recording; set motion_input = 'standardised'")
         return self
