@@ -12,6 +12,7 @@ import torch
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from rwae_core.memory import return_freed_memory
 from service import errors, openapi, routes, tracing
 from service.edge.body import BodyLimit, Linger
 from service.edge.clients import Clients
@@ -34,6 +35,9 @@ EXPOSED_HEADERS = ("X-Request-ID", "X-Seed", "X-Model", "Server-Timing", "Retry-
 FORM_BYTES = 65_536
 """What a form may have beside its files."""
 JSON_BYTES = 2 * 1024 * 1024
+TIDY_S = 20.0
+CPU_BATCH_FRAMES, GPU_BATCH_FRAMES = 64, 512
+"""On a CPU larger passes are hardly faster a frame, and everybody in them waits for all of it."""
 SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
 
 
@@ -54,7 +58,9 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
         tempfile.gettempdir()  # chosen while there is room: were it full, another folder would be taken for good
         app.state.media = await asyncio.to_thread(MediaRooms, settings)
         loading = asyncio.create_task(_load(app, settings, devices, engine))
+        tidying = asyncio.create_task(_tidy())
         yield
+        tidying.cancel()
         app.state.draining = True
         await loading
         if app.state.watch is not None:
@@ -125,6 +131,13 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(Linger)
 
 
+async def _tidy() -> None:
+    """Keeps memory flat: what passes of all sizes have left behind goes back to the system now and then."""
+    while True:
+        await asyncio.sleep(TIDY_S)
+        await asyncio.to_thread(return_freed_memory)
+
+
 async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], engine: Engine | None) -> None:
     """Reads the models and starts the engine, while the event loop already answers `/healthz`."""
 
@@ -140,7 +153,8 @@ async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], e
             library,
             devices,
             dtype=getattr(torch, settings.dtype),
-            max_batch_frames=settings.max_batch_frames,
+            max_batch_frames=settings.max_batch_frames
+            or (GPU_BATCH_FRAMES if devices[0].type == "cuda" else CPU_BATCH_FRAMES),
             queue_size=settings.queue_size,
             observer=app.state.metrics,
         )

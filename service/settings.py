@@ -95,8 +95,11 @@ class Settings(BaseSettings):
         gt=0,
         description="megabytes of all models' parameters; above it idle models wait on disk; default: no limit",
     )
-    max_batch_frames: int = Field(
-        512, ge=1, le=1_000_000, description="frames that share one pass of the model; longer clips pass in parts"
+    max_batch_frames: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="frames that share one pass of the model; longer clips pass in parts; default: 64, 512 on GPUs",
     )
     queue_size: int = Field(64, ge=1, le=100_000, description="requests that may wait, for the model or for decoding")
     max_per_client: int | None = Field(

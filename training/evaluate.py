@@ -137,19 +137,17 @@ def data_folder(root: Path, dataset: Name) -> Path:
     return root / name if name and (root / name).is_dir() else root
 
 
-def measured_before(folder: Path) -> list[Evaluation]:
-    """What weights bring along of other models, trained for the same budget: `beside.json`, as `--json` wrote it.
+def measured_before(path: Path) -> list[Evaluation]:
+    """What `--json` wrote, of models that need not be here.
 
     Raises:
-        ValueError: the file is something else.
+        OSError: the file cannot be read.
+        ValueError: it is something else.
     """
-    path = folder / "beside.json"
-    if not path.exists():
-        return []
     try:
         return [Evaluation.from_json(found) for found in json.loads(path.read_text())["models"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not what `--json` writes: remove it, or write it again") from error
+        raise ValueError(f"{path} is not what `--json` writes: leave it out, or write it again") from error
 
 
 def write(evaluation: Evaluation, out: Path) -> None:
@@ -176,7 +174,12 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=EXAMPLES,
     )
-    parser.add_argument("models", nargs="+", type=Path, help="folders of runs or of weights, of any datasets")
+    parser.add_argument(
+        "models",
+        nargs="+",
+        type=Path,
+        help="folders of runs or of weights, of any datasets, and files that --json wrote",
+    )
     parser.add_argument(
         "--data",
         type=Path,
@@ -204,11 +207,13 @@ def main(arguments: list[str] | None = None) -> int:
     failed = False
     for folder in given.models:
         try:
+            if folder.is_file():
+                others += measured_before(folder)
+                continue
             found = find(folder, device)
             request = Request(folder.resolve().name, found.method, given.seed, repeats, given.quick, given.table)
             evaluation = evaluate(found, given.data, request, device, figure=given.figure)
             evaluations.append(evaluation)
-            others += measured_before(folder)
             # What is beside a run goes into its card: all of it, not one table.
             beside = None if (folder / CONFIG_FILE).exists() or given.table is not None else folder
             if (out := given.out / request.model if given.out else beside) is not None:
@@ -216,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
         except (DataError, ShapeError, UnsupportedError, WeightsError, OSError, ValueError) as error:
             print(f"error: {folder.name}: {error}", file=sys.stderr)
             failed = True
-    if evaluations:
+    if evaluations or others:
         tables = show.tables(evaluations, others)
         print(show.markdown(tables))
         if given.html:

@@ -20,6 +20,7 @@ from benchmarks.serving import load, works
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.pool import MediaPool
 from rwae_core.memory import keep_freed_memory
+from service.app import CPU_BATCH_FRAMES
 from service.engine import Engine
 from service.settings import Settings
 from service.verbs.video import Encode, Generate
@@ -39,7 +40,7 @@ class Bare:
         self._engine = Engine(
             load_library(settings.weights_dir, [cpu]),
             [cpu],
-            max_batch_frames=settings.max_batch_frames,
+            max_batch_frames=CPU_BATCH_FRAMES,
             queue_size=settings.queue_size,
         )
         self._model = self._engine.library.find(works.MODEL)

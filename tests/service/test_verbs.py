@@ -39,7 +39,7 @@ AUDIO = {
         fps=100,
         frame_networks=SPECTRUM,
         content_posterior="pooled",
-        motion_input="centred",
+        motion_input="standardised",
         decoder="memoryless",
     ),
 }

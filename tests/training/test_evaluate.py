@@ -103,12 +103,15 @@ def test_a_run_is_judged_exported_and_loaded(
     assert "measured before" not in printed
     assert not (weights / "evaluation.json").exists()
 
-    shutil.copy(together, weights / "beside.json")
-    assert evaluate.main([str(weights), *given, "--table", "2"]) == 0
+    before = ["--data", str(drawn_sprites), "--table", "2"]
+    assert evaluate.main([str(weights), str(together), *given, "--table", "2"]) == 0
     assert "| run, measured before |" in capsys.readouterr().out
-    (weights / "beside.json").write_text('{"models": [{"model": "run"}]}')
-    assert evaluate.main([str(weights), *given, "--table", "2"]) == 1
-    assert "beside.json is not what `--json` writes" in capsys.readouterr().err
+    assert evaluate.main([str(together), *before]) == 0
+    assert "| run, measured before |" in capsys.readouterr().out
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"models": [{"model": "run"}]}')
+    assert evaluate.main([str(broken), *before]) == 1
+    assert "broken.json is not what `--json` writes" in capsys.readouterr().err
 
 
 def test_models_of_different_data_go_to_their_protocols_and_what_is_missing_is_named(

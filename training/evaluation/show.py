@@ -74,17 +74,19 @@ def tables(evaluations: Sequence[Evaluation], beside: Sequence[Evaluation] = ())
 
     Args:
         evaluations: What was found now.
-        beside: What was found before of other models, for rows in the tables that there are anyway.
+        beside: What was found before of other models.
     """
     found = []
-    for dataset in dict.fromkeys(evaluation.dataset for evaluation in evaluations):
+    for dataset in dict.fromkeys(evaluation.dataset for evaluation in (*evaluations, *beside)):
         models = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]
-        if judge := next((model.judge for model in models if model.judge and model.sections), None):
+        known = {model.model for model in models}
+        before = [other for other in beside if other.dataset == dataset and other.model not in known]
+        if judge := next((model.judge for model in (*models, *before) if model.judge and model.sections), None):
             title = "The judge on real test clips, accuracy %"
             row = Row("judge", tuple(f"{right:.2f}" for right in judge.values()))
-            found.append(Table(dataset, title, _draws(models), tuple(map(_title, judge)), (row,)))
-        for name in dict.fromkeys(section.name for model in models for section in model.sections):
-            found.append(_table(dataset, name, models, [each for each in beside if each.dataset == dataset]))
+            found.append(Table(dataset, title, _draws([*models, *before]), tuple(map(_title, judge)), (row,)))
+        for name in dict.fromkeys(section.name for model in (*models, *before) for section in model.sections):
+            found.append(_table(dataset, name, models, before))
     return found
 
 
@@ -105,16 +107,14 @@ def markdown(shown: Sequence[Table]) -> str:
     return "\n".join(lines)
 
 
-def _table(dataset: str, name: str, models: Sequence[Evaluation], beside: Sequence[Evaluation]) -> Table:
+def _table(dataset: str, name: str, models: Sequence[Evaluation], before: Sequence[Evaluation]) -> Table:
     """One section of all models that have it."""
-    have = [(model, section) for model in models if (section := model.section(name)) is not None]
+    have = [(model, section) for model in (*models, *before) if (section := model.section(name)) is not None]
     columns = tuple(dict.fromkeys(column for _, section in have for column in section.values))
-    rows = [Row(model.model, tuple(_cell(section.values.get(column)) for column in columns)) for model, section in have]
-    for other in beside:
-        section = other.section(name)
-        if section is not None and other.model not in {model.model for model in models}:
-            cells = tuple(_cell(section.values.get(column)) for column in columns)
-            rows.append(Row(f"{other.model}, measured before", cells))
+    rows = []
+    for model, section in have:
+        cells = tuple(_cell(section.values.get(column)) for column in columns)
+        rows.append(Row(model.model if model in models else f"{model.model}, measured before", cells))
     for method, figures in PRINTED.get(dataset, {}).get(name, {}).items():
         cells = tuple(f"{figures[column]:g}" if column in figures else "" for column in columns)
         rows.append(Row(method, cells, printed=True))

@@ -69,7 +69,9 @@ def test_what_was_measured_before_stands_below_the_models_and_above_the_paper() 
     beside = [found("a", "sprites", other), found("rival", "sprites", other), found("digits", "sm-mnist", other)]
     again = [Evaluation.from_json(each.as_json()) for each in beside]
     assert again == beside
-    _, kept = tables([found("a", "sprites", KEPT)], again)
+    _, kept, _, digits = tables([found("a", "sprites", KEPT)], again)
     assert [row.name for row in kept.rows[:2]] == ["a", "rival, measured before"], "a is here itself"
-    assert kept.rows[1].cells == ("9.000 ± 1.000", ""), "body it has not, and hair is no column of this table"
+    assert kept.columns == ("action", "body", "hair")
+    assert kept.rows[1].cells == ("9.000 ± 1.000", "", "3.000"), "body it has not"
     assert all(row.printed for row in kept.rows[2:])
+    assert (digits.dataset, [row.name for row in digits.rows]) == ("sm-mnist", ["digits, measured before"])
