@@ -174,7 +174,7 @@ class DecodingProcess:
     def _buried(self) -> LostError:
         """Ends the process and tells what it died of, or was about to."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
+            self._process.wait(5)  # its sockets close before it has ended
         by_itself = not self.alive
         self.close()
         status = self._process.returncode
