@@ -1,16 +1,19 @@
 """Training R-WAE (Algorithms 1 and 2), and DS-VAE, which has the same graph.
 
-Shapes: B clips, T steps, Dc content and Dm motion dimensions.
+Shapes: B clips, T steps, S of a content view, W other windows of a recording, R recordings, Dc content and Dm motion
+dimensions.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from rwae_core.latents import Latents
-from rwae_core.model import RWAE, Inference
+from rwae_core.model import RWAE
 from rwae_core.moments import moments
 from training import objectives, views
 from training.algorithm import Algorithm, frozen
@@ -23,6 +26,33 @@ COSTS = {
     "cross_entropy": objectives.cross_entropy,
     "spectral_error": objectives.spectral_error,
 }
+
+RECORDING_EVERY = 4
+"""Of how many clips one has the motion of its whole recording looked at."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A batch as it is learned from: what is to be decoded, and what each posterior sees of it.
+
+    `of` are the moments that motion is freed of; `others` the windows that they are from, and `clean_of` theirs, where
+    the views change `of`. All three are there where clips are cut from recordings.
+    """
+
+    clip: Float[Tensor, "B T *frame"]
+    motion: Float[Tensor, "B T *frame"]
+    content: Float[Tensor, "B S *frame"]
+    of: Float[Tensor, "B 2 *frame"] | None
+    others: Float[Tensor, "B W T *frame"] | None
+    clean_of: Float[Tensor, "B 2 *frame"] | None
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What the critics look at: draws from the posteriors, and what motion says over whole recordings."""
+
+    latents: Latents
+    recorded: Float[Tensor, "R 3 Dm"] | None
 
 
 class Autoencoding(Algorithm):
@@ -64,42 +94,50 @@ class Autoencoding(Algorithm):
     ) -> dict[str, Tensor]:
         """The terms of eq. 9 and, where the critics move, what they minimise on the same codes."""
         with frozen(self.critics):
-            inference, terms = self.model_terms(batch, generator, progress)
+            codes, terms = self.model_terms(batch, generator, progress)
         if "critic" in phase:
-            terms |= self.critic_terms(inference.latents, generator)
+            terms |= self.critic_terms(codes, generator)
         return terms
 
-    def model_terms(
-        self, batch: Batch, generator: torch.Generator, progress: float
-    ) -> tuple[Inference, dict[str, Tensor]]:
-        """One batch through inference and generation, and the unweighted terms of its objective."""
-        model, critics = self.model, self.critics
-        seen, objective = self.chosen.views, self.chosen.objective
+    def seen(self, batch: Batch, generator: torch.Generator) -> Seen:
+        """What the views of the preset leave of a batch for each posterior."""
+        chosen = self.chosen.views
         clip, recording = batch.clips, batch.recording
-        if seen.new_voices and recording is not None:
+        if chosen.new_voices and recording is not None:
             clip, recording = views.new_voice(clip, recording, generator)
-        motion_clip, content_clip, of = clip, clip, None
-        if seen.content_frames:
-            content_clip = views.content_view(clip, seen.content_frames, generator)
+        motion, content, others, of, clean_of = clip, clip, None, None, None
+        if chosen.content_frames:
+            content = views.content_view(clip, chosen.content_frames, generator)
         if recording is not None:
-            content_windows, others = recording.tensor_split((seen.content_windows,), 1)
-            content_clip, of = content_windows.flatten(1, 2), moments(others.flatten(1, 2))
-        if seen.motion_colours:
-            motion_clip = views.motion_view(clip, generator)
-        if seen.motion_voices:
-            motion_clip, of = views.motion_voice(clip, moments(clip) if of is None else of, generator)
-        steps = views.random_steps(clip, seen.decoded_frames, generator) if seen.decoded_frames else None
+            content_windows, others = recording.tensor_split((chosen.content_windows,), 1)
+            content = content_windows.flatten(1, 2)
+            if chosen.motion_voices:
+                motion, others = views.noisy_room(clip, others, generator)
+            of = clean_of = moments(others.flatten(1, 2))
+        if chosen.motion_colours:
+            motion = views.motion_view(clip, generator)
+        if chosen.motion_voices:
+            motion, of = views.motion_voice(motion, moments(motion) if of is None else of, generator)
+        return Seen(clip, motion, content, of, others, clean_of)
+
+    def model_terms(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Codes, dict[str, Tensor]]:
+        """One batch through inference and generation, and the unweighted terms of its objective."""
+        model, critics, objective = self.model, self.critics, self.chosen.objective
+        seen = self.seen(batch, generator)
+        clip, decoded = seen.clip, self.chosen.views.decoded_frames
+        steps = views.random_steps(clip, decoded, generator) if decoded else None
         with torch.autocast(clip.device.type, torch.bfloat16, enabled=self.chosen.bfloat16):
             inference = model.infer(
-                motion_clip,
-                content_clip=content_clip,
-                of=of,
+                seen.motion,
+                content_clip=seen.content,
+                of=seen.of,
                 generator=generator,
                 action_temperature=action_temperature(objective, progress),
             )
-            codes = inference.latents
-            prior = model.motion_prior(codes.z_m)
-            found = model.decode(codes, steps)
+            latents = inference.latents
+            prior = model.motion_prior(latents.z_m)
+            found = model.decode(latents, steps)
+            recorded = None if critics.recording is None else self.recorded_motion(seen)
 
         frames = clip if steps is None else views.at_steps(clip, steps)
         # A few frames of a clip stand for all of them.
@@ -110,27 +148,45 @@ class Autoencoding(Algorithm):
             "content_kl": objectives.content_kl(inference.content),
         }
         if objective.motion_mmd:
-            terms["motion_mmd"] = objectives.motion_mmd(codes.z_m, prior.sample(generator))
+            terms["motion_mmd"] = objectives.motion_mmd(latents.z_m, prior.sample(generator))
         if critics.content is not None:
-            terms["content_mmd"] = objectives.scaled_mmd(critics.content, codes.z_c, content_prior(codes, generator))
+            prior_z_c = content_prior(latents, generator)
+            terms["content_mmd"] = objectives.scaled_mmd(critics.content, latents.z_c, prior_z_c)
         if critics.discriminator is not None:
-            prior_z_c = content_prior(codes, generator)
-            terms["content_gan"] = objectives.jensen_shannon(critics.discriminator, codes.z_c, prior_z_c)
+            prior_z_c = content_prior(latents, generator)
+            terms["content_gan"] = objectives.jensen_shannon(critics.discriminator, latents.z_c, prior_z_c)
         if critics.dependence is not None:
-            terms["dependence"] = objectives.dependence(critics.dependence, codes.z_c, codes.z_m)
+            terms["dependence"] = objectives.dependence(critics.dependence, latents.z_c, latents.z_m)
+        if critics.recording is not None and recorded is not None:
+            # Motion alone pays: z^c may know all of who speaks.
+            z_c = latents.z_c[::RECORDING_EVERY].detach()
+            terms["recording_dependence"] = objectives.dependence(critics.recording, z_c, recorded)
         if inference.action is not None and inference.log_action is not None:
             terms["action_kl"] = objectives.action_kl(inference.action, inference.log_action)
-        return inference, terms
+        return Codes(latents, recorded), terms
 
-    def critic_terms(self, codes: Latents, generator: torch.Generator) -> dict[str, Tensor]:
+    def recorded_motion(self, seen: Seen) -> Float[Tensor, "R 3 Dm"]:
+        """What z^m of all other windows of a recording says together, for every fourth clip: it costs three times one.
+
+        Who speaks hides in the noise of what is said in one window, and shows over many.
+        """
+        if seen.others is None or seen.clean_of is None:
+            raise ValueError("recording_dependence needs clips that are cut from recordings; this dataset's are not")
+        some, of = seen.others[::RECORDING_EVERY], seen.clean_of[::RECORDING_EVERY]
+        windows = some.shape[1]
+        inference = self.model.infer(some.flatten(0, 1), of=of.repeat_interleave(windows, 0), sample=False)
+        return objectives.over_time(inference.motion.mean.unflatten(0, (-1, windows)))
+
+    def critic_terms(self, codes: Codes, generator: torch.Generator) -> dict[str, Tensor]:
         """What the critics minimise on the codes of a batch, which they cannot change."""
-        z_c, z_m = codes.z_c.detach(), codes.z_m.detach()
+        latents = codes.latents
+        z_c, z_m = latents.z_c.detach(), latents.z_m.detach()
         terms = {}
         if self.critics.content is not None:
-            mmd = objectives.scaled_mmd(self.critics.content, z_c, content_prior(codes, generator))
+            mmd = objectives.scaled_mmd(self.critics.content, z_c, content_prior(latents, generator))
             terms["content_critic"] = -mmd
         if (discriminator := self.critics.discriminator) is not None:
-            prior_z_c = content_prior(codes, generator)
+            prior_z_c = content_prior(latents, generator)
             mix = torch.rand(len(z_c), 1, generator=generator, device=z_c.device)
             penalty = objectives.gradient_penalty(discriminator, z_c, prior_z_c, mix)
             terms["discriminator"] = objectives.GRADIENT_WEIGHT * penalty - objectives.jensen_shannon(
@@ -138,12 +194,15 @@ class Autoencoding(Algorithm):
             )
         if self.critics.dependence is not None:
             terms["dependence_critic"] = objectives.dependence_critic_loss(self.critics.dependence, z_c, z_m)
+        if self.critics.recording is not None and codes.recorded is not None:
+            some, recorded = z_c[::RECORDING_EVERY], codes.recorded.detach()
+            terms["recording_critic"] = objectives.dependence_critic_loss(self.critics.recording, some, recorded)
         return terms
 
 
-def content_prior(codes: Latents, generator: torch.Generator) -> Float[Tensor, "B Dc"]:
+def content_prior(latents: Latents, generator: torch.Generator) -> Float[Tensor, "B Dc"]:
     """As many draws from P(z^c) = N(0, I) as there are codes."""
-    return torch.randn(codes.z_c.shape, generator=generator, device=codes.z_c.device)
+    return torch.randn(latents.z_c.shape, generator=generator, device=latents.z_c.device)
 
 
 def action_temperature(objective: Objective, progress: float) -> float:

@@ -186,6 +186,16 @@ def dependence_critic_loss(
     return functional.softplus(-same).mean() + functional.softplus(strangers).mean()
 
 
+def over_time(z_m: Float[Tensor, "n W T D"]) -> Float[Tensor, "n 3 D"]:
+    """Mean, deviation and deviation of the differences from step to step of z^m over W windows of a recording.
+
+    Who speaks is told by these, not by a window: of the codes of a whole recording they are as good as independent of
+    what is said. `dependence` takes them in place of a clip's codes.
+    """
+    steps = z_m.flatten(1, 2)
+    return torch.stack([steps.mean(1), steps.std(1), z_m.diff(dim=2).flatten(1, 2).std(1)], 1)
+
+
 def negative_log_likelihood(found: Gaussian, clip: Float[Tensor, "B T *frame"]) -> Scalar:
     """FHVAE's reconstruction: −ln p(x | z₁, z₂), summed over a clip in nats, averaged over clips."""
     shift = (clip - found.mean) / found.std

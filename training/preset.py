@@ -38,7 +38,8 @@ MethodConfig = Annotated[
 
 
 _TERMS = {
-    "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "dependence", "action_kl"},
+    "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "action_kl"}
+    | {"dependence", "recording_dependence"},
     "ds-vae": {"content_kl", "motion_kl", "action_kl"},
     "fhvae": {"content_kl", "motion_kl", "sequence_prior", "discriminative"},
     "mocogan": set[str](),
@@ -53,8 +54,10 @@ class _Section(BaseModel):
 class Objective(_Section):
     """Weights of the terms of `training.objectives`, under their names; a term of weight 0 is not computed.
 
-    `cost` is c(x, G(z)). `ramp` is the share of the run over which every weight but the reconstruction's rises from 0.
-    `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration, falling geometrically.
+    `cost` is c(x, G(z)). `recording_dependence` is that of z^c and what z^m says over a whole recording; it needs
+    windows of it (`Views.content_windows`). `ramp` is the share of the run over which every weight but the
+    reconstruction's rises from 0. `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration,
+    falling geometrically.
     `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
     """
 
@@ -65,6 +68,7 @@ class Objective(_Section):
     content_kl: Weight = 0
     motion_kl: Weight = 0
     dependence: Weight = 0
+    recording_dependence: Weight = 0
     action_kl: Weight = 0
     sequence_prior: Weight = 0
     discriminative: Weight = 0
@@ -156,6 +160,10 @@ class Preset(_Section):
                 raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; the model reads the other")
         if self.objective.cost == "spectral_error" and not speech:
             raise ValueError("objective: cost = 'spectral_error' is for speech; pixels take 'squared_error'")
+        if self.objective.recording_dependence and (not self.views.content_windows or self.schedule.batch < 8):
+            raise ValueError(
+                "objective: recording_dependence compares recordings; set views.content_windows, a batch of 8 or more"
+            )
         if self.views.motion_voices and getattr(self.model, "motion_input", "frames") != "standardised":
             raise ValueError("views: motion_voices frees motion of the recording; set motion_input = 'standardised'")
         return self

@@ -6,6 +6,8 @@ recording.
 
 from __future__ import annotations
 
+from math import log
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -23,7 +25,7 @@ depth are drawn at so many frequencies."""
 DECADES = 10
 """Of power, in a spectrum's range of 0 to 1 (100 dB)."""
 NOISY, NOISE_LEVELS = 0.5, (0.15, 0.5)
-"""The share of recordings that get noise, and from what to what level of a spectrum: 15 to 50 dB above its floor."""
+"""The share of clips that get noise, and from what to what level of a spectrum: 15 to 50 dB above its floor."""
 
 
 def random_steps(clip: Float[Tensor, "B T *frame"], count: int, generator: torch.Generator) -> Int[Tensor, "B S"]:
@@ -77,23 +79,30 @@ def new_voice(
     return heard[:, : clip.shape[1]], heard[:, clip.shape[1] :].view_as(recording)
 
 
+def noisy_room(
+    clip: Float[Tensor, "B T K"], others: Float[Tensor, "B W T K"], generator: torch.Generator
+) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B W T K"]]:
+    """A clip and other windows of its recording with the same `noise`: keeps what is said, hides how noisy it was."""
+    columns = noise(torch.cat([clip, others.flatten(1, 2)], 1), generator)
+    return columns[:, : clip.shape[1]], columns[:, clip.shape[1] :].view_as(others)
+
+
 def noise(clip: Float[Tensor, "B T K"], generator: torch.Generator) -> Float[Tensor, "B T K"]:
     """Half of the clips in a noisier room: steady noise of a random level and colour is added to their power.
 
     Of noise, the power in a column and a bin is distributed exponentially around its mean.
     """
     batch, _, bins = clip.shape
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(batch, *shape, generator=generator, device=clip.device)
-
+    chosen = torch.randperm(batch, generator=generator, device=clip.device)[: round(NOISY * batch)]
+    some = clip[chosen]
     lowest, highest = NOISE_LEVELS
-    colour = TILT * torch.randn(batch, 1, CURVE_POINTS, generator=generator, device=clip.device)
-    level = lowest + (highest - lowest) * uniform(1, 1)
+    colour = TILT * torch.randn(len(some), 1, CURVE_POINTS, generator=generator, device=clip.device)
+    level = lowest + (highest - lowest) * torch.rand(len(some), 1, 1, generator=generator, device=clip.device)
     level = level + functional.interpolate(colour, bins, mode="linear", align_corners=True)
-    drawn = -uniform(*clip.shape[1:]).clamp_min(1e-6).log()
-    power = 10 ** (DECADES * level) * drawn * (uniform(1, 1) < NOISY)
-    return (10 ** (DECADES * clip) + power).log10() / DECADES
+    drawn = torch.rand(some.shape, generator=generator, device=clip.device).clamp_min(1e-6).log()
+    decade = log(10)
+    power = (DECADES * decade * some).exp() - (DECADES * decade * level).exp() * drawn
+    return clip.index_copy(0, chosen, power.log() / (DECADES * decade))
 
 
 def motion_voice(

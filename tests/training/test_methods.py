@@ -9,7 +9,9 @@ import torch
 
 from training import methods, preset, train
 from training.algorithm import weighted_sum
+from training.datasets import Dataset
 from training.datasets.batch import random_batch
+from training.datasets.utterances import Recording, Utterances
 from training.preset import Preset
 
 FRAMES, CLIPS = 3, 6
@@ -47,7 +49,8 @@ class Procedural:
 def small(name: str) -> Preset:
     """The preset with two iterations of two clips of three frames, and narrow networks."""
     raw: dict[str, Any] = preset.load(name).model_dump()
-    raw["schedule"] |= {"iterations": 2, "batch": 2, "inner_steps": min(raw["schedule"]["inner_steps"], 2)}
+    batch = 8 if raw["objective"]["recording_dependence"] else 2
+    raw["schedule"] |= {"iterations": 2, "batch": batch, "inner_steps": min(raw["schedule"]["inner_steps"], 2)}
     raw["model"] |= {"frames": FRAMES, "hidden_dim": 24} if "hidden_dim" in raw["model"] else {"frames": FRAMES}
     if "frame_networks" in raw["model"]:
         for widths in ("encoder_widths", "decoder_widths", "widths"):
@@ -60,7 +63,17 @@ def small(name: str) -> Preset:
     return Preset.model_validate(raw)
 
 
-def data_for(chosen: Preset) -> Procedural:
+class Tone(Recording):
+    """A tone that glides, 0.3 s long: where it begins is who speaks."""
+
+    def wave(self, sample_rate: int) -> torch.Tensor:
+        time = torch.arange(int(0.3 * sample_rate)) / sample_rate
+        return 0.3 * torch.sin(2 * torch.pi * (300 * (1 + int(self.speaker)) + 400 * time) * time)
+
+
+def data_for(chosen: Preset) -> Dataset:
+    if chosen.views.content_windows:
+        return Utterances([Tone(Path(str(i)), str(i)) for i in range(CLIPS)], "cpu", FRAMES, "tones")
     return Procedural(chosen.model.frame_shape, FRAMES)
 
 
@@ -106,7 +119,7 @@ def test_a_phase_reaches_every_parameter_of_its_parts_and_no_other(name: str) ->
             parameter.grad = None
             parameter.requires_grad_(label.split(":")[0] in phase)
         for _ in range(3):  # one draw may leave a rarely active unit out
-            batch = random_batch(data, CLIPS, generator)
+            batch = random_batch(data, 8, generator, windows=chosen.views.recorded_windows)
             terms = algorithm.terms(phase, batch, generator, 0.5)
             weighted_sum(terms, weights).backward()
         reached = {label for label, p in parameters.items() if p.grad is not None and p.grad.any()}

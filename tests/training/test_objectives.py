@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -310,3 +311,15 @@ def test_dependence_of_a_trained_critic_is_near_the_mutual_information_of_two_ga
         independent = objectives.dependence(critic, x, z[torch.randperm(len(z))]).item()
     assert found == pytest.approx(expected, abs=0.1)
     assert independent < 0
+
+
+def test_over_time_is_what_numpy_says_of_each_recording_and_dimension() -> None:
+    z_m = draw(3, 2 * 5 * 4, seed=1).view(3, 2, 5, 4)
+    found = objectives.over_time(z_m)
+    assert found.shape == (3, 3, 4)
+    for recording in range(3):
+        for dimension in range(4):
+            windows = z_m[recording, :, :, dimension].numpy()
+            steps = np.concatenate([np.diff(windows[0]), np.diff(windows[1])])  # none from window to window
+            expected = [windows.mean(), windows.std(ddof=1), steps.std(ddof=1)]
+            np.testing.assert_allclose(found[recording, :, dimension].numpy(), expected, rtol=1e-12)

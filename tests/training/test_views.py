@@ -57,6 +57,9 @@ def test_speechs_views_are_refused_for_video_and_the_other_way_round() -> None:
         with pytest.raises(ValueError, match="is for"):
             Preset.model_validate({**raw, "views": view})
     raw = preset.load("librispeech").model_dump()
+    for change in ({"views": {"motion_voices": True}}, {"schedule": raw["schedule"] | {"batch": 4}}):
+        with pytest.raises(ValueError, match="content_windows, a batch of 8 or more"):
+            Preset.model_validate(raw | change)
     raw["model"]["motion_input"] = "frames"
     with pytest.raises(ValueError, match="motion_input = 'standardised'"):
         Preset.model_validate(raw)
@@ -86,3 +89,12 @@ def test_noise_fills_what_is_below_it_and_leaves_what_is_above() -> None:
 
     loud = torch.full((400, 50, 200), 0.95)
     assert (views.noise(loud, seeded()) - loud).abs().mean() < 0.005
+
+
+def test_a_noisy_room_is_the_same_for_a_clip_and_the_others_of_its_recording() -> None:
+    clip, others = torch.zeros(100, 40, 200), torch.zeros(100, 3, 40, 200)
+    heard, heard_others = views.noisy_room(clip, others, seeded())
+    level, level_others = heard.mean((1, 2)), heard_others.mean((1, 2, 3))
+    assert (level > 0.05).sum() == round(100 * views.NOISY)
+    torch.testing.assert_close(level, level_others, atol=0.005, rtol=0)
+    assert not torch.equal(heard[level > 0.05], heard_others[level > 0.05, 0]), "other noise of the same level"
