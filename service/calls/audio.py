@@ -88,8 +88,7 @@ async def swap(request: Request, model: Model, form: SwapForm) -> Response:
 async def generate(request: Request, model: Model, body: GenerateRequest) -> Response:
     """New clips."""
     _check_pictures(model, body)
-    action_index(model, body.action)
-    seed, rate = seed_of(body.seed), spectrum_of(model.config).sample_rate
+    seed, action, rate = seed_of(body.seed), action_index(model, body.action), spectrum_of(model.config).sample_rate
     z_c = None if body.z_c is None else content_code(model, body.z_c)
     z_m = None if body.z_m is None else motion_code(model, body.z_m)
     frames = frames_asked(model, body.frames, z_m)
@@ -97,7 +96,7 @@ async def generate(request: Request, model: Model, body: GenerateRequest) -> Res
     if body.n > 1 and form != JSON:
         raise FieldError("format", f"format: {body.n} clips of sound do not go into one file: ask for json.")
     check_frames(request, model, "n" if body.n > 1 else "frames", body.n, frames)
-    made = await ask(request, model, Generate(body.n, frames, seed, body.temperature, z_c, z_m))
+    made = await ask(request, model, Generate(body.n, frames, seed, body.temperature, z_c, z_m, action))
 
     def render() -> bytes | str:
         if form == JSON:

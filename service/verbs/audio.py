@@ -27,7 +27,7 @@ from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from rwae_core.recording import decode_recording, encode_recording
 from rwae_core.speech import SpectrumConfig, analyse, as_loud_as, synthesise
-from service.verbs.base import Codes, Numbers, Operation, Plan, Work, clip_generator, codes_of, rows_of
+from service.verbs.base import Codes, Draws, Numbers, Operation, Plan, Work, clip_generator, codes_of, rows_of
 
 Samples = NDArray[np.float32]
 
@@ -164,16 +164,8 @@ class Generated:
     codes: list[Codes]
 
 
-@dataclass(frozen=True)
-class Generate(Work[Generated]):
-    """`n` clips of `frames` columns from the priors; codes that are given are kept, a short z^m is continued."""
-
-    n: int
-    frames: int
-    seed: int
-    temperature: float = 1.0
-    z_c: Numbers | None = None
-    z_m: Numbers | None = None
+class Generate(Draws, Work[Generated]):
+    """New clips, of codes from the priors."""
 
     @property
     @override
@@ -193,6 +185,7 @@ class Generate(Work[Generated]):
                 temperature=self.temperature,
                 z_c=_given(network, self.z_c, self.n),
                 z_m=_given(network, self.z_m, self.n),
+                action=_given(network, self.action, self.n),
             )
 
         (latents,) = yield [SoundStep(self.n * self.frames, sample)]

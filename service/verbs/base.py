@@ -87,6 +87,29 @@ Plan = Generator[Sequence[Operation[Any]], list[Any], Answer]
 
 
 @dataclass(frozen=True)
+class Draws:
+    """What is asked of the priors: codes of `n` clips of `frames` steps.
+
+    Attributes:
+        n: Clips.
+        frames: Steps of each.
+        seed: Decides all draws; each clip has its own.
+        temperature: Scales the standard deviations.
+        z_c: Content (Dc) that all clips keep.
+        z_m: Motion (S, Dm) that all clips keep; where it is shorter than `frames`, the prior continues it.
+        action: Action (A) that all clips keep.
+    """
+
+    n: int
+    frames: int
+    seed: int
+    temperature: float = 1.0
+    z_c: Numbers | None = None
+    z_m: Numbers | None = None
+    action: Numbers | None = None
+
+
+@dataclass(frozen=True)
 class Coded:
     """Codes of one clip, where the networks left them (as a batch of 1) and as they are answered."""
 

@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
-from service.verbs.base import Coded, Numbers, Operation, clip_generator, codes_of, rows_of
+from service.verbs.base import Coded, Draws, Numbers, Operation, clip_generator, codes_of, rows_of
 
 Frames = NDArray[np.uint8]
 
@@ -57,43 +57,39 @@ class EncodeClip(Operation[Coded]):
 
 @dataclass(frozen=True, eq=False)
 class SampleCodes(Operation[Coded]):
-    """Codes of the `clip`-th clip of a request, `frames` long, from the priors.
+    """Codes of the `clip`-th of the clips that are asked of the priors.
 
-    Those that are given are kept, a short z^m is continued. A step depends on the one before, so that a roll-out
-    cannot be divided.
+    A step depends on the one before, so that a roll-out cannot be divided.
     """
 
-    frames: int
-    seed: int
+    asked: Draws
     clip: int
-    temperature: float = 1.0
-    z_c: Numbers | None = None
-    z_m: Numbers | None = None
-    action: Numbers | None = None
 
     @property
     @override
     def shape(self) -> tuple[object, ...]:
-        given = (None if code is None else code.shape for code in (self.z_c, self.z_m, self.action))
-        return (self.frames, self.temperature, *given)
+        asked = self.asked
+        given = (None if code is None else code.shape for code in (asked.z_c, asked.z_m, asked.action))
+        return (asked.frames, asked.temperature, *given)
 
     @property
     @override
     def cost(self) -> int:
-        return self.frames
+        return self.asked.frames
 
     @classmethod
     @override
     def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Coded]:
+        asked = [each.asked for each in batch]
         return _coded(
             network.sample(
                 len(batch),
-                batch[0].frames,
-                [clip_generator(each.seed, each.clip) for each in batch],
-                temperature=batch[0].temperature,
-                z_c=_given(network, [each.z_c for each in batch]),
-                z_m=_given(network, [each.z_m for each in batch]),
-                action=_given(network, [each.action for each in batch]),
+                asked[0].frames,
+                [clip_generator(each.asked.seed, each.clip) for each in batch],
+                temperature=asked[0].temperature,
+                z_c=_given(network, [each.z_c for each in asked]),
+                z_m=_given(network, [each.z_m for each in asked]),
+                action=_given(network, [each.action for each in asked]),
             )
         )
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
-from service.verbs.base import Coded, Codes, Numbers, Plan, Work
+from service.verbs.base import Coded, Codes, Draws, Plan, Work
 from service.verbs.operations import EncodeClip, Frames, SampleCodes, decoding, given_latents
 
 __all__ = ["PSNR_CEILING_DB", "Decode", "Encode", "Encoded", "Frames", "Generate", "Generated", "Swap"]
@@ -98,17 +98,8 @@ class Generated:
     codes: list[Codes]
 
 
-@dataclass(frozen=True)
-class Generate(Work[Generated]):
-    """`n` clips of `frames` frames from the priors; codes that are given are kept, a short z^m is continued."""
-
-    n: int
-    frames: int
-    seed: int
-    temperature: float = 1.0
-    z_c: Numbers | None = None
-    z_m: Numbers | None = None
-    action: Numbers | None = None
+class Generate(Draws, Work[Generated]):
+    """New clips, of codes from the priors."""
 
     @property
     @override
@@ -117,9 +108,6 @@ class Generate(Work[Generated]):
 
     @override
     def plan(self, network: RWAE, most: int) -> Plan[Generated]:
-        coded: list[Coded] = yield [
-            SampleCodes(self.frames, self.seed, clip, self.temperature, self.z_c, self.z_m, self.action)
-            for clip in range(self.n)
-        ]
+        coded: list[Coded] = yield [SampleCodes(self, clip) for clip in range(self.n)]
         frames = np.concatenate((yield [piece for clip in coded for piece in decoding(network, clip.latents, most)]))
         return Generated(frames.reshape(self.n, self.frames, *frames.shape[1:]), [clip.codes for clip in coded])
