@@ -1,0 +1,83 @@
+"""Times sound through the service on one core: the speed of /encode, and time and memory of swapping a minute.
+
+The service starts as its users start it, pinned to one core, and is asked over HTTP from another, one request after
+the other. Prints Markdown and writes `results/speech.json`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from benchmarks.machine import machine, write
+from benchmarks.serving.connection import Asked, Connection, post_files
+from benchmarks.serving.hosts import ours, two_cores
+from benchmarks.serving.watch import Watch, typical
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+REPEATS, SWAPS = 20, 5
+LONG_S = 60
+ENCODE_RATE, SWAP_S, MEMORY_MB = 50.0, 5.0, 300.0
+"""What it should do: times real time, seconds, megabytes more than before."""
+
+
+def sound(name: str, seconds: float) -> bytes:
+    """One of the examples, repeated or cut to this length, as WAV."""
+    samples, rate = soundfile.read(EXAMPLES / f"{name}.wav", dtype="float32")
+    held = io.BytesIO()
+    soundfile.write(held, np.resize(samples, int(seconds * rate)), rate, format="WAV", subtype="PCM_16")
+    return held.getvalue()
+
+
+async def seconds(port: int, asked: Asked, repeats: int) -> list[float]:
+    """How long each of these requests takes, one after the other."""
+    connection = await Connection.open(port)
+    taken = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        answer = await connection.ask(asked)
+        taken.append(time.perf_counter() - started)
+        if answer.status != 200:
+            raise RuntimeError(f"{asked.path} answers {answer.status}: {answer.body[:500].decode(errors='replace')}")
+    connection.close()
+    return taken
+
+
+def main() -> int:
+    """Measures, prints and writes; 1 where a bound does not hold."""
+    core, _ = two_cores()
+    short = post_files("/encode", {"file": sound("voice_a", 1)})
+    swap = post_files("/swap", {"content": sound("voice_a", LONG_S), "motion": sound("voice_b", LONG_S)})
+    with ours(core) as server:
+        encodes = asyncio.run(seconds(server.port, short, REPEATS + 3))[3:]
+        with Watch(server.process.pid, 0.05) as idle:
+            time.sleep(2)
+        with Watch(server.process.pid, 0.05) as busy:
+            swaps = asyncio.run(seconds(server.port, swap, SWAPS))
+    before = typical(idle.footprints, "memory_mb", 0, 2)
+    grown = max(sample.memory_mb for sample in busy.footprints) - before
+    rate, longest = 1 / statistics.median(encodes), max(swaps)
+
+    rows = [
+        ("/encode of 1 s, times real time", f"{rate:.0f}", f"≥ {ENCODE_RATE:.0f}", rate >= ENCODE_RATE),
+        (f"/swap of {LONG_S} s, the slowest of {SWAPS}, s", f"{longest:.2f}", f"< {SWAP_S:.0f}", longest < SWAP_S),
+        (f"memory above {before:.0f} MB meanwhile, MB", f"{grown:.0f}", f"< {MEMORY_MB:.0f}", grown < MEMORY_MB),
+    ]
+    print("| one core | measured | bound | holds |\n|---|---|---|---|")
+    for what, found, bound, holds in rows:
+        print(f"| {what} | {found} | {bound} | {'yes' if holds else '**no**'} |")
+    measured = {"encode_s": encodes, "swap_s": swaps, "memory_mb": before, "memory_grown_mb": grown}
+    write("speech", {"machine": machine(torch.device("cpu")), **measured})
+    return 0 if all(holds for *_, holds in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
