@@ -17,6 +17,7 @@ from training.algorithm import Algorithm, frozen
 from training.critics import Critics
 from training.datasets.batch import Batch
 from training.preset import Objective, Preset
+from training.processes import gathered
 
 COSTS = {
     "squared_error": objectives.squared_error,
@@ -110,9 +111,10 @@ class Autoencoding(Algorithm):
             "content_kl": objectives.content_kl(inference.content),
         }
         if objective.motion_mmd:
-            terms["motion_mmd"] = objectives.motion_mmd(codes.z_m, prior.sample(generator))
+            terms["motion_mmd"] = objectives.motion_mmd(gathered(codes.z_m), gathered(prior.sample(generator)))
         if critics.content is not None:
-            terms["content_mmd"] = objectives.scaled_mmd(critics.content, codes.z_c, content_prior(codes, generator))
+            prior_z_c = gathered(content_prior(codes, generator))
+            terms["content_mmd"] = objectives.scaled_mmd(critics.content, gathered(codes.z_c), prior_z_c)
         if critics.discriminator is not None:
             prior_z_c = content_prior(codes, generator)
             terms["content_gan"] = objectives.jensen_shannon(critics.discriminator, codes.z_c, prior_z_c)
@@ -127,8 +129,8 @@ class Autoencoding(Algorithm):
         z_c, z_m = codes.z_c.detach(), codes.z_m.detach()
         terms = {}
         if self.critics.content is not None:
-            mmd = objectives.scaled_mmd(self.critics.content, z_c, content_prior(codes, generator))
-            terms["content_critic"] = -mmd
+            prior_z_c = gathered(content_prior(codes, generator))
+            terms["content_critic"] = -objectives.scaled_mmd(self.critics.content, gathered(z_c), prior_z_c)
         if (discriminator := self.critics.discriminator) is not None:
             prior_z_c = content_prior(codes, generator)
             mix = torch.rand(len(z_c), 1, generator=generator, device=z_c.device)
@@ -137,6 +139,7 @@ class Autoencoding(Algorithm):
                 discriminator, z_c, prior_z_c
             )
         if self.critics.dependence is not None:
+            z_c, z_m = gathered(z_c), gathered(z_m)
             terms["dependence_critic"] = objectives.dependence_critic_loss(self.critics.dependence, z_c, z_m)
         return terms
 
