@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rwae_core.config import ModelConfig
+from rwae_core.precision import at_least_single
 
 
 class ActionPosterior(nn.Module):
@@ -20,4 +21,4 @@ class ActionPosterior(nn.Module):
         self.logits = nn.Linear(config.hidden_dim, config.actions)
 
     def forward(self, z_m: Float[Tensor, "B T Dm"]) -> Float[Tensor, "B A"]:
-        return self.logits(self.lstm(z_m)[0][:, -1]).float()
+        return at_least_single(self.logits(self.lstm(z_m)[0][:, -1]))

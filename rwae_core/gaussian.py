@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rwae_core.precision import at_least_single
+
 Generators = torch.Generator | Sequence[torch.Generator]
 """One generator for a whole batch, or one for each of its rows (so that a row does not depend on its neighbours)."""
 
@@ -64,6 +66,6 @@ class GaussianHead(nn.Module):
         self.linear = nn.Linear(features, 2 * dim)
 
     def forward(self, features: Float[Tensor, "*batch F"]) -> Gaussian:
-        mean, log_std = self.linear(features).float().chunk(2, dim=-1)
+        mean, log_std = at_least_single(self.linear(features)).chunk(2, dim=-1)
         limit = self.LOG_STD_LIMIT
         return Gaussian(mean, (limit * torch.tanh(log_std / limit)).exp())

@@ -15,9 +15,11 @@ from torch.nn import functional
 
 from rwae_core.gaussian import standard_normal
 from rwae_core.latents import Latents
+from rwae_core.precision import at_least_single
 from training import views
 from training.algorithm import Algorithm, frozen
 from training.baselines.mocogan import MoCoGAN, MoCoGANConfig
+from training.batch_norm import BatchNorm
 from training.datasets.batch import Batch
 from training.objectives import Scalar
 from training.preset import Preset
@@ -53,7 +55,7 @@ class PatchDiscriminator(nn.Module):
             convolution = nn.Conv3d(
                 before, after, (span, 4, 4), stride=(1, 2, 2), padding=(span // 2, 1, 1), bias=not normalised
             )
-            norm = nn.BatchNorm3d(after, track_running_stats=False) if normalised else nn.Identity()
+            norm = BatchNorm(after, track_running_stats=False) if normalised else nn.Identity()
             activation = nn.LeakyReLU(0.2) if layer < last else nn.Identity()
             self.layers.append(nn.Sequential(convolution, norm, activation))
 
@@ -61,7 +63,7 @@ class PatchDiscriminator(nn.Module):
         features = 2 * clip.movedim(2, 1) - 1
         for layer in self.layers:
             features = layer(features + NOISE * standard_normal(features.shape, generator, features))
-        real, action = features.float().split((1, self.actions), dim=1)
+        real, action = at_least_single(features).split((1, self.actions), dim=1)
         # Each patch has its say on the action.
         return Verdict(real.squeeze(1), action.mean((2, 3, 4)))
 

@@ -34,7 +34,8 @@ class Algorithm(nn.Module, ABC):
         """Unweighted terms of a phase's objective by name, scalars.
 
         Those named in the preset's objective count with its weight, all others with 1; each reaches only the parts of
-        the phase.
+        the phase. Of several processes each gives those of its own clips, and the mean of theirs is meant: a term that
+        compares clips with each other takes all of them (`training.processes.gathered`).
 
         Args:
             phase: One of `phases`; only its parts require gradients.

@@ -20,6 +20,7 @@ from training.algorithm import Algorithm, frozen
 from training.critics import Critics
 from training.datasets.batch import Batch
 from training.preset import Objective, Preset
+from training.processes import gathered
 
 COSTS = {
     "squared_error": objectives.squared_error,
@@ -148,10 +149,10 @@ class Autoencoding(Algorithm):
             "content_kl": objectives.content_kl(inference.content),
         }
         if objective.motion_mmd:
-            terms["motion_mmd"] = objectives.motion_mmd(latents.z_m, prior.sample(generator))
+            terms["motion_mmd"] = objectives.motion_mmd(gathered(latents.z_m), gathered(prior.sample(generator)))
         if critics.content is not None:
-            prior_z_c = content_prior(latents, generator)
-            terms["content_mmd"] = objectives.scaled_mmd(critics.content, latents.z_c, prior_z_c)
+            prior_z_c = gathered(content_prior(latents, generator))
+            terms["content_mmd"] = objectives.scaled_mmd(critics.content, gathered(latents.z_c), prior_z_c)
         if critics.discriminator is not None:
             prior_z_c = content_prior(latents, generator)
             terms["content_gan"] = objectives.jensen_shannon(critics.discriminator, latents.z_c, prior_z_c)
@@ -183,8 +184,8 @@ class Autoencoding(Algorithm):
         z_c, z_m = latents.z_c.detach(), latents.z_m.detach()
         terms = {}
         if self.critics.content is not None:
-            mmd = objectives.scaled_mmd(self.critics.content, z_c, content_prior(latents, generator))
-            terms["content_critic"] = -mmd
+            prior_z_c = gathered(content_prior(latents, generator))
+            terms["content_critic"] = -objectives.scaled_mmd(self.critics.content, gathered(z_c), prior_z_c)
         if (discriminator := self.critics.discriminator) is not None:
             prior_z_c = content_prior(latents, generator)
             mix = torch.rand(len(z_c), 1, generator=generator, device=z_c.device)
@@ -193,9 +194,11 @@ class Autoencoding(Algorithm):
                 discriminator, z_c, prior_z_c
             )
         if self.critics.dependence is not None:
-            terms["dependence_critic"] = objectives.dependence_critic_loss(self.critics.dependence, z_c, z_m)
+            terms["dependence_critic"] = objectives.dependence_critic_loss(
+                self.critics.dependence, gathered(z_c), gathered(z_m)
+            )
         if self.critics.recording is not None and codes.recorded is not None:
-            some, recorded = z_c[::RECORDING_EVERY], codes.recorded.detach()
+            some, recorded = gathered(z_c[::RECORDING_EVERY]), gathered(codes.recorded.detach())
             terms["recording_critic"] = objectives.dependence_critic_loss(self.critics.recording, some, recorded)
         return terms
 

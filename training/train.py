@@ -1,7 +1,8 @@
 """The training loop, from top to bottom.
 
 A run that was stopped, even killed, goes on from its last checkpoint on the same trajectory: give the same command
-again. `training.evaluate` judges a run, `training.export` makes weights of it.
+again. `training.evaluate` judges a run, `training.export` makes weights of it. On several GPUs torchrun starts it,
+which gives the same run with a part of each batch on each (`training.processes`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rwae_core.config import ModelConfig
 from rwae_core.latents import Latents
 from rwae_core.memory import keep_freed_memory
 from rwae_core.model import RWAE
-from training import checkpoint, methods, preset
+from training import checkpoint, methods, preset, processes
 from training.algorithm import weighted_sum
 from training.baselines.fhvae import FHVAE
 from training.datasets import Dataset
@@ -33,6 +34,7 @@ from training.datasets.catalogue import open_dataset
 from training.datasets.errors import DataError
 from training.datasets.sprites import Sprites
 from training.preset import Preset
+from training.processes import ProcessesError
 
 LOG_EVERY, CHECKPOINT_EVERY, WATCH_EVERY = 50, 250, 500
 WATCHED_PAIRS = 200
@@ -42,25 +44,36 @@ class TrainingError(Exception):
     """Training cannot go on; the message says why and what to do."""
 
 
-def train(  # noqa: PLR0912  one loop, read from top to bottom
+def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
     chosen: Preset, training: Dataset, held_out: Dataset, out: Path, *, device: torch.device, seed: int
 ) -> None:
     """Trains until the preset's last iteration, from the run's checkpoint where there is one.
+
+    Every process of a run calls it; each takes its share of the batches, and the first alone writes.
 
     Args:
         chosen: What to train and how.
         training: What is learned from, on `device`.
         held_out: What progress is watched on, never learned from.
-        out: Folder of the run, which gets `checkpoint.pt`, `run.json` and `log.jsonl`.
+        out: Folder of the run, which gets `checkpoint.pt`, `run.json` and `log.jsonl`; one for all processes.
         device: Where everything is computed.
         seed: Decides the initial weights, the batches and the noise.
 
     Raises:
-        TrainingError: `out` holds another run, a loss is not finite, or the run cannot be written (a full disk).
+        TrainingError: the batch cannot be shared evenly among the processes, `out` holds another run or is not the
+            same for all processes, or a loss is not finite; in every process.
+        OSError: the run cannot be written (a full disk).
     """
     schedule = chosen.schedule
+    share, rest = divmod(schedule.batch, processes.count())
+    if rest:
+        raise TrainingError(
+            f"a batch of {schedule.batch} cannot be shared evenly among {processes.count()} processes: start a number "
+            "of them that divides it, or change batch in the preset's [schedule]"
+        )
     torch.manual_seed(seed)
     algorithm = methods.algorithm(chosen, training).to(device)
+    processes.start_alike(algorithm)
     algorithm.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overload is missing
     average = AveragedModel(algorithm.model, avg_fn=moving_average(schedule.average))
     parts = {
@@ -72,11 +85,13 @@ def train(  # noqa: PLR0912  one loop, read from top to bottom
     generator = torch.Generator(device).manual_seed(seed)
 
     run = {"preset": chosen.model_dump(mode="json"), "seed": seed}
-    start = 0
-    if (state := checkpoint.load(out, device)) is not None:
+    state = checkpoint.load(out, device)
+    start = 0 if state is None else state["iteration"]
+    if len(processes.gathered(torch.tensor([start], device=device)).unique()) > 1:
+        raise TrainingError(f"{out} is not the same folder for all processes; --out must be one that their hosts share")
+    if state is not None:
         if state["run"] != run:
             raise TrainingError(f"{out} holds a run of another preset or seed; give another --out, or remove it")
-        start = state["iteration"]
         algorithm.load_state_dict(state["algorithm"])
         average.load_state_dict(state["average"])
         for name, optimiser in optimisers.items():
@@ -85,9 +100,11 @@ def train(  # noqa: PLR0912  one loop, read from top to bottom
     else:
         algorithm.start(random_batch(training, schedule.batch, generator))
     log = Log(out, start)
-    (out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
+    if processes.first():
+        (out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
 
-    progress = tqdm(range(start, schedule.iterations), initial=start, total=schedule.iterations, unit="it")
+    left = range(start, schedule.iterations)
+    progress = tqdm(left, initial=start, total=schedule.iterations, unit="it", disable=not processes.first())
     for iteration in progress:
         weights = chosen.objective.weights((iteration + 1) / schedule.iterations)
         for name, optimiser in optimisers.items():
@@ -98,11 +115,13 @@ def train(  # noqa: PLR0912  one loop, read from top to bottom
             for name, parameters in parts.items():
                 for parameter in parameters:
                     parameter.requires_grad_(name in phase)
-            batch = random_batch(training, schedule.batch, generator, windows=chosen.views.recorded_windows)
-            terms = algorithm.terms(phase, batch, generator, iteration / schedule.iterations)
+            with processes.global_draws():
+                batch = random_batch(training, share, generator, windows=chosen.views.recorded_windows)
+                terms = algorithm.terms(phase, batch, generator, iteration / schedule.iterations)
             weighted_sum(terms, weights).backward()
             for name, optimiser in optimisers.items():
                 if name in phase:
+                    processes.average_gradients(parts[name])
                     optimiser.step()
                     optimiser.zero_grad()
             log.add(terms)
@@ -120,6 +139,8 @@ def train(  # noqa: PLR0912  one loop, read from top to bottom
                 )
             progress.set_postfix({name: f"{means[name]:.4g}" for name in list(means)[:2]})
             log.write({"iteration": done, **means, **{f"weight_{name}": value for name, value in weights.items()}})
+        if not processes.first():
+            continue
         if (done % WATCH_EVERY == 0 or last) and (watched := watch(average.module, held_out)):
             log.write({"iteration": done, **watched})
             progress.write(f"{done}: on held-out clips " + ", ".join(f"{k} {v:.3g}" for k, v in watched.items()))
@@ -171,16 +192,17 @@ def watch(model: nn.Module, held_out: Dataset) -> dict[str, float]:
 
 
 class Log:
-    """`log.jsonl` of a run: means of the terms since the last line, and what was watched."""
+    """`log.jsonl` of a run, by its first process: means of the terms since the last line, and what was watched."""
 
     def __init__(self, out: Path, start: int) -> None:
-        out.mkdir(parents=True, exist_ok=True)
         self.path = out / "log.jsonl"
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        # Lines after the checkpoint will be written again.
-        kept = [line for line in lines if json.loads(line)["iteration"] <= start]
-        self.path.write_text("".join(line + "\n" for line in kept))
         self.sums: defaultdict[str, list[Tensor]] = defaultdict(list)
+        if processes.first():
+            out.mkdir(parents=True, exist_ok=True)
+            lines = self.path.read_text().splitlines() if self.path.exists() else []
+            # Lines after the checkpoint will be written again.
+            kept = [line for line in lines if json.loads(line)["iteration"] <= start]
+            self.path.write_text("".join(line + "\n" for line in kept))
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Keeps the terms of one update, without waiting for the device."""
@@ -188,15 +210,17 @@ class Log:
             self.sums[name].append(value.detach())
 
     def means(self) -> dict[str, float]:
-        """Means since the last call."""
-        means = {name: torch.stack(values).mean().item() for name, values in self.sums.items()}
+        """Means over processes since the last call, to be called by all of them."""
+        means = processes.mean(torch.stack([torch.stack(values).mean() for values in self.sums.values()])).tolist()
+        named = dict(zip(self.sums, means, strict=True))
         self.sums.clear()
-        return means
+        return named
 
     def write(self, line: dict[str, float]) -> None:
         """Appends a line."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        if processes.first():
+            with self.path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -206,7 +230,8 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  python -m training.train\n"
-        "  python -m training.train --preset sprites --data ../shared/data/sprites --out runs/sprites",
+        "  python -m training.train --preset sprites --data ../shared/data/sprites --out runs/sprites\n"
+        "  torchrun --nproc-per-node 8 -m training.train --preset sprites --data ../shared/data/sprites",
     )
     parser.add_argument(
         "--preset",
@@ -220,21 +245,35 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     given = parser.parse_args(arguments)
-    device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     own = given.preset.endswith(".toml")
     out = given.out or Path("runs") / (Path(given.preset).stem if own else given.preset)
     keep_freed_memory()
     try:
-        chosen = preset.load(given.preset)
-        model = chosen.model
-        training, held_out = (
-            open_dataset(chosen.dataset, given.data, split, device, frames=model.frames, frame_shape=model.frame_shape)
-            for split in ("train", "validation")
-        )
+        device = processes.join(given.device)
+        with processes.first_goes_first():
+            chosen = preset.load(given.preset)
+            model = chosen.model
+            training, held_out = (
+                open_dataset(
+                    chosen.dataset, given.data, split, device, frames=model.frames, frame_shape=model.frame_shape
+                )
+                for split in ("train", "validation")
+            )
         if chosen.dataset == "folder":  # only the clips know how fast they play
             chosen = chosen.model_copy(update={"model": model.model_copy(update={"fps": training.fps})})
         train(chosen, training, held_out, out, device=device, seed=given.seed)
-    except (DataError, TrainingError, FileNotFoundError, ValueError) as error:
+        if processes.first():
+            steps = [f"python -m training.evaluate {out}" + (f" --data {given.data}" if given.data else "")]
+            if type(model) is ModelConfig:
+                steps += [f"python -m training.export {out} weights/{out.name}", "make serve"]
+            print("\n  ".join(["done; next:", *steps]))
+            print("what else there is to train on: python -m training.datasets")
+    except TrainingError as error:
+        if processes.first():
+            print(f"error: {error}", file=sys.stderr)
+        processes.barrier()  # torchrun ends all as soon as one has ended
+        return 1
+    except (DataError, ProcessesError, FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
@@ -242,11 +281,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: the run in {out} cannot be written: {why}. Make room; it then goes on from its "
               "last checkpoint with the same command", file=sys.stderr)  # fmt: skip
         return 1
-    steps = [f"python -m training.evaluate {out}" + (f" --data {given.data}" if given.data else "")]
-    if type(model) is ModelConfig:
-        steps += [f"python -m training.export {out} weights/{out.name}", "make serve"]
-    print("\n  ".join(["done; next:", *steps]))
-    print("what else there is to train on: python -m training.datasets")
+    finally:
+        processes.leave()
     return 0
 
 

@@ -24,8 +24,8 @@ depth are drawn at so many frequencies."""
 
 DECADES = 10
 """Of power, in a spectrum's range of 0 to 1 (100 dB)."""
-NOISY, NOISE_LEVELS = 0.5, (0.15, 0.5)
-"""The share of clips that get noise, and from what to what level of a spectrum: 15 to 50 dB above its floor."""
+NOISE_LEVELS = (0.15, 0.5)
+"""From what to what level of a spectrum noise is: 15 to 50 dB above its floor."""
 
 
 def random_steps(clip: Float[Tensor, "B T *frame"], count: int, generator: torch.Generator) -> Int[Tensor, "B S"]:
@@ -75,7 +75,7 @@ def new_voice(
     data rather than a view of one posterior.
     """
     columns = torch.cat([clip, recording.flatten(1, 2)], 1)
-    heard = noise(motion_voice(columns, moments(columns), generator)[0], generator).clamp(0, 1)
+    heard = noise(motion_voice(columns, moments(columns), generator)[0], generator, rows=(0, 2)).clamp(0, 1)
     return heard[:, : clip.shape[1]], heard[:, clip.shape[1] :].view_as(recording)
 
 
@@ -83,17 +83,22 @@ def noisy_room(
     clip: Float[Tensor, "B T K"], others: Float[Tensor, "B W T K"], generator: torch.Generator
 ) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B W T K"]]:
     """A clip and other windows of its recording with the same `noise`: keeps what is said, hides how noisy it was."""
-    columns = noise(torch.cat([clip, others.flatten(1, 2)], 1), generator)
+    columns = noise(torch.cat([clip, others.flatten(1, 2)], 1), generator, rows=(1, 2))
     return columns[:, : clip.shape[1]], columns[:, clip.shape[1] :].view_as(others)
 
 
-def noise(clip: Float[Tensor, "B T K"], generator: torch.Generator) -> Float[Tensor, "B T K"]:
+def noise(clip: Float[Tensor, "B T K"], generator: torch.Generator, *, rows: tuple[int, int]) -> Float[Tensor, "B T K"]:
     """Half of the clips in a noisier room: steady noise of a random level and colour is added to their power.
 
     Of noise, the power in a column and a bin is distributed exponentially around its mean.
+
+    Args:
+        clip: Log-magnitude spectra.
+        generator: Source of what is drawn.
+        rows: Which two of every four clips; a batch is in random order as it is, and what is not drawn costs nothing.
     """
     batch, _, bins = clip.shape
-    chosen = torch.randperm(batch, generator=generator, device=clip.device)[: round(NOISY * batch)]
+    chosen = torch.tensor([row for row in range(batch) if row % 4 in rows], device=clip.device)
     some = clip[chosen]
     lowest, highest = NOISE_LEVELS
     colour = TILT * torch.randn(len(some), 1, CURVE_POINTS, generator=generator, device=clip.device)

@@ -10,16 +10,18 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rwae_core.precision import at_least_single
+
 
 class Output(nn.Module):
-    """Values of frames in float32: through a sigmoid, or as they are in training and clamped to [0, 1] outside."""
+    """Values of frames, never in bfloat16: through a sigmoid, or as they are in training and clamped to [0, 1] outside."""
 
     def __init__(self, form: Literal["sigmoid", "linear"]) -> None:
         super().__init__()
         self.sigmoid = form == "sigmoid"
 
     def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        values = values.float()
+        values = at_least_single(values)
         if self.sigmoid:
             return values.sigmoid()
         return values if self.training else values.clamp(0, 1)

@@ -19,7 +19,9 @@ from rwae_core.config import Width
 from rwae_core.errors import UnsupportedError
 from rwae_core.gaussian import Generators, standard_normal
 from rwae_core.latents import Latents, check_request, even_actions
+from rwae_core.precision import at_least_single
 from training import views
+from training.batch_norm import BatchNorm
 
 
 class MoCoGANConfig(BaseModel):
@@ -73,7 +75,7 @@ class MoCoGAN(nn.Module):
         ]
         for before, after in zip(widths, (*widths[1:], config.channels), strict=True):
             convolution = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
-            layers += [nn.BatchNorm2d(before), nn.ReLU(), convolution]
+            layers += [BatchNorm(before), nn.ReLU(), convolution]
         self.frames = nn.Sequential(*layers, nn.Tanh())
 
     def decode(self, latents: Latents, steps: Int[Tensor, "B S"] | None = None) -> Float[Tensor, "B S C H W"]:
@@ -90,7 +92,7 @@ class MoCoGAN(nn.Module):
         constant = latents.z_c if latents.action is None else torch.cat([latents.z_c, latents.action], dim=1)
         z_m = latents.z_m if steps is None else views.at_steps(latents.z_m, steps)
         codes = torch.cat([constant[:, None].expand(-1, z_m.shape[1], -1), z_m], dim=2)
-        return (1 + self.frames(codes.flatten(0, 1)).float().unflatten(0, codes.shape[:2])) / 2
+        return (1 + at_least_single(self.frames(codes.flatten(0, 1))).unflatten(0, codes.shape[:2])) / 2
 
     def sample(
         self,

@@ -1,0 +1,136 @@
+"""Several processes make the run that one makes, whatever it descends, and go on with one another's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training import every_objective
+from tests.training.test_train import JOINT, SCRIPT
+from training import processes, train
+from training.checkpoint import load
+from training.processes import ProcessesError
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As torchrun gives each process; tensors are small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings") / "noise"
+    every_objective.record(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The runs of two processes, and what these printed."""
+    out = tmp_path_factory.mktemp("two")
+    program = ["-m", "tests.training.every_objective", str(recordings), str(out)]
+    done = subprocess.run([*TORCHRUN, "2", *program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out, done.stdout
+
+
+@pytest.mark.parametrize("name", every_objective.kinds())
+def test_two_processes_descend_what_one_does(
+    name: str, recordings: Path, two: tuple[Path, str], tmp_path: Path
+) -> None:
+    """20 steps in float64: every term of every step, and all that the run then consists of."""
+    every_objective.run(every_objective.kinds()[name], recordings, tmp_path)
+    one, both = (
+        [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (tmp_path, two[0] / name)
+    )
+    assert len(one) >= every_objective.STEPS
+    assert [line.keys() for line in both] == [line.keys() for line in one]
+    for expected, found in zip(one, both, strict=True):
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    expected, found = load(tmp_path), load(two[0] / name)
+    assert expected is not None
+    assert found is not None
+    for part in ("algorithm", "average", "generator"):
+        torch.testing.assert_close(found[part], expected[part], rtol=1e-6, atol=1e-9)
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused_by_all(two: tuple[Path, str]) -> None:
+    refusals = [line for line in two[1].splitlines() if "cannot be shared evenly among 2 processes" in line]
+    assert sorted(line[:2] for line in refusals) == ["0:", "1:"]
+    assert all("batch of 9" in line for line in refusals)
+
+
+def iteration(out: Path) -> int:
+    state = load(out)
+    return 0 if state is None else state["iteration"]
+
+
+def test_a_killed_run_goes_on_with_other_numbers_of_processes(drawn_sprites: Path, tmp_path: Path) -> None:
+    """Two until the first is killed, one until it is, two to the end: the run of one process, in float32."""
+    preset, whole, killed = tmp_path / "joint.toml", tmp_path / "whole", tmp_path / "killed"
+    preset.write_text(JOINT.replace("iterations = 12", "iterations = 60").replace("bfloat16 = true", ""))
+    script = f"import os; open({str(tmp_path)!r} + '/pid' + os.environ.get('RANK', '0'), 'w').write(str(os.getpid()))\n"
+    arguments = ["--preset", str(preset), "--data", str(drawn_sprites), "--device", "cpu", "--out"]
+
+    def command(number: int, out: Path) -> list[str]:
+        start = [sys.executable] if number == 1 else [*TORCHRUN, str(number), "--no-python", sys.executable]
+        return [*start, "-c", script + SCRIPT, *arguments, str(out)]
+
+    for number in (2, 1):
+        before = iteration(killed)
+        process = subprocess.Popen(command(number, killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while iteration(killed) <= before:
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.kill(int((tmp_path / "pid0").read_text()), signal.SIGKILL)
+        assert process.wait(60) != 0, "torchrun ends when one of its processes does"
+        assert before < iteration(killed) < 60
+    done = subprocess.run(command(2, killed), capture_output=True, text=True, check=True)
+    assert done.stdout.count("done; next:") == 1
+    assert done.stderr.count("60/60") == 1, "one progress bar"
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(train, "WATCHED_PAIRS", 4)
+        assert train.main([*arguments, str(whole)]) == 0
+    runs = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (whole, killed)]
+    assert len(runs[0]) == 3  # at 50, at 60, and what was watched
+    for expected, found in zip(*runs, strict=True):
+        # A checkpoint ends a mean of 50 iterations early.
+        assert found == pytest.approx(expected, rel=0.02 if "error" in expected else 0.5)
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "message"),
+    [
+        ({"WORLD_SIZE": "2"}, [], "torchrun did not start this process"),
+        ({"TORCHELASTIC_RUN_ID": "x", "LOCAL_RANK": "1"}, ["--device", "cuda:1"], "--device cuda:1 is one for all"),
+        ({"TORCHELASTIC_RUN_ID": "x", "LOCAL_RANK": "64"}, ["--device", "cuda"], "process 64 on this host has no GPU"),
+    ],
+)
+def test_processes_that_cannot_work_together_are_told_why(
+    environment: dict[str, str],
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert train.main([*arguments, "--out", str(tmp_path)]) == 1
+    assert message in capsys.readouterr().err
+    with pytest.raises(ProcessesError, match=message):
+        processes.join(*arguments[1:])
