@@ -88,6 +88,8 @@ async def swap(request: Request, model: Model, form: SwapForm) -> Response:
 async def generate(request: Request, model: Model, body: GenerateRequest) -> Response:
     """New clips."""
     _check_pictures(model, body)
+    if body.stream:
+        raise FieldError("stream", f"stream: The model '{model.id}' makes sound; streams are video: leave this out.")
     action_index(model, body.action)
     seed, rate = seed_of(body.seed), spectrum_of(model.config).sample_rate
     z_c = None if body.z_c is None else content_code(model, body.z_c)
