@@ -120,7 +120,7 @@ def test_a_killed_run_goes_on_with_other_numbers_of_processes(drawn_sprites: Pat
         ({"TORCHELASTIC_RUN_ID": "x", "LOCAL_RANK": "64"}, ["--device", "cuda"], "process 64 on this host has no GPU"),
     ],
 )
-def test_processes_that_cannot_work_together_are_told_why(
+def test_processes_that_cannot_work_together_are_told_why(  # noqa: PLR0917  pytest's fixtures
     environment: dict[str, str],
     arguments: list[str],
     message: str,
