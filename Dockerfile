@@ -14,6 +14,7 @@ RUN pip install --constraint constraints.txt torch
 
 COPY pyproject.toml README.md LICENSE ./
 COPY rwae_core rwae_core
+COPY rwae_client rwae_client
 COPY service service
 RUN pip install --constraint constraints.txt '.[serve]'
 COPY weights weights

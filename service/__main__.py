@@ -5,13 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pydantic import ValidationError
-
-from rwae_core.memory import keep_freed_memory
-from service import logs
-from service.app import create_app
-from service.server import serve
-from service.settings import DeviceError, Settings
+from service.settings import Settings
+from service.start import StartError, start
 
 EXAMPLES = """\
 examples:
@@ -24,7 +19,6 @@ examples:
 
 def main() -> None:
     """Reads the settings and serves until a signal comes."""
-    keep_freed_memory()
     argparse.ArgumentParser(
         prog="python -m service",
         description="Serves the models of a weights folder over HTTP. Settings come from the environment.",
@@ -32,16 +26,9 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     try:
-        settings = Settings()
-        logs.configure(settings.log_format, settings.log_level)
-        app = create_app(settings)
-    except ValidationError as error:
-        sys.exit(
-            "\n".join(f"RWAE_{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
-        )
-    except DeviceError as error:
+        start()
+    except StartError as error:
         sys.exit(str(error))
-    serve(app, settings)
 
 
 def _settings() -> str:

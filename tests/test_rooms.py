@@ -1,16 +1,18 @@
-"""Arrows run service → rwae_core ← training; the model knows nothing of media, HTTP or datasets."""
+"""Arrows run rwae_client ← service → rwae_core ← training; the model knows nothing of media, HTTP or datasets."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
-    "rwae_core": {"training", "service", "fastapi", "starlette", "uvicorn"},
-    "training": {"service", "fastapi", "starlette", "uvicorn"},
+    "rwae_core": {"training", "service", "rwae_client", "fastapi", "starlette", "uvicorn"},
+    "training": {"service", "rwae_client", "fastapi", "starlette", "uvicorn"},
     "service": {"training"},
 }
+CLIENT_IMPORTS = {"httpx", "rwae_client"}
 
 
 def imports(path: Path) -> set[str]:
@@ -30,6 +32,18 @@ def test_no_arrow_runs_sideways_or_back(room: str) -> None:
     for path in files:
         roots = {name.split(".", maxsplit=1)[0] for name in imports(path)}
         assert not roots & FORBIDDEN[room], path
+
+
+def test_the_client_needs_nothing_of_the_house() -> None:
+    for path in (ROOT / "rwae_client").glob("*.py"):
+        roots = {name.split(".", maxsplit=1)[0] for name in imports(path)}
+        assert roots - sys.stdlib_module_names <= CLIENT_IMPORTS, path
+
+
+def test_only_the_command_line_asks_as_a_client_does() -> None:
+    for path in (ROOT / "service").rglob("*.py"):
+        if "command" not in path.parts:
+            assert not any(name.startswith(("rwae_client", "service.command")) for name in imports(path)), path
 
 
 def test_the_model_does_not_import_media_and_media_does_not_import_torch() -> None:

@@ -49,7 +49,12 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
 
 @contextlib.contextmanager
 def own_process(
-    weights_dir: Path, log: Path, *, wrapped: Sequence[str] = (), **environment: str
+    weights_dir: Path,
+    log: Path,
+    *,
+    wrapped: Sequence[str] = (),
+    command: Sequence[str] = (sys.executable, "-m", "service"),
+    **environment: str,
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A service in a process of its own: its address and the process; what it says goes into `log`.
 
@@ -57,9 +62,8 @@ def own_process(
     """
     told = {"RWAE_WEIGHTS_DIR": str(weights_dir), "RWAE_PORT": "0", "RWAE_DECODE_WORKERS": "2", "RWAE_THREADS": "1"}
     with log.open("w") as file:
-        command = [*wrapped, sys.executable, "-m", "service"]
         started = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **told, **environment}, stdout=file, stderr=file
+            [*wrapped, *command], cwd=ROOT, env={**os.environ, **told, **environment}, stdout=file, stderr=file
         )
         try:
             wait_for(lambda: "running on" in log.read_text(), 60)
