@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve test check format audit train bench clean
+.PHONY: serve test check format audit lock train bench clean
 
 serve: $(VENV)/serve.done ## Serve the models of weights/ on PORT
 	RWAE_PORT=$(PORT) $(BIN)/python -m service
@@ -23,6 +23,10 @@ format: $(VENV)/dev.done ## Write what check asks for, as far as it can be writt
 
 audit: $(VENV)/dev.done ## Look the installed packages up among the known vulnerabilities
 	$(BIN)/pip-audit --local --skip-editable --vulnerability-service osv --progress-spinner off
+
+lock: $(VENV)/dev.done ## Look up anew which versions the container image has
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --constraint constraints.txt --no-annotate \
+		--no-header --extra serve --extra otel --extra cluster --output-file deploy/requirements.lock pyproject.toml
 
 train: $(VENV)/dev.done ## Train on moving shapes, or: make train PRESET=sprites DATA=../shared/data/sprites
 	$(BIN)/python -m training.train $(if $(PRESET),--preset $(PRESET)) $(if $(DATA),--data $(DATA))

@@ -57,12 +57,12 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         tempfile.gettempdir()  # chosen while there is room: were it full, another folder would be taken for good
         app.state.media = await asyncio.to_thread(MediaRooms, settings)
-        loading = asyncio.create_task(_load(app, settings, devices, engine))
+        app.state.loading = asyncio.create_task(_load(app, settings, devices, engine))
         tidying = asyncio.create_task(_tidy())
         yield
         tidying.cancel()
         app.state.draining = True
-        await loading
+        await app.state.loading
         if app.state.watch is not None:
             await asyncio.to_thread(app.state.watch.close)
         if engine is None and app.state.engine is not None:

@@ -94,6 +94,15 @@ class NotReadyError(Exception):
     """The service starts or ends."""
 
 
+class ReplicaLostError(Exception):
+    """The replica of a cluster that had the request has ended."""
+
+    retry_after_s = 1
+
+    def __init__(self) -> None:
+        super().__init__("The process that was at work on this request has ended: try again, another one will answer.")
+
+
 class UnreadableBodyError(Exception):
     """Stands for FastAPI's and the form parser's own 400: a body of which nothing can be made."""
 
@@ -173,6 +182,12 @@ KINDS: dict[type[Exception], Kind] = {
         "As many streams are running as may be, 8: try again later, or ask for a number of frames without 'stream'.",
     ),
     NotReadyError: Kind(503, "not-ready", "Not ready", "The models are being loaded: try again soon."),
+    ReplicaLostError: Kind(
+        503,
+        "replica-lost",
+        "The request was lost",
+        "The process that was at work on this request has ended: try again, another one will answer.",
+    ),
     NoModelError: Kind(503, "no-model", "No model is loaded", "No model is loaded; the log of the service says why."),
     MemoryShortError: Kind(
         503,

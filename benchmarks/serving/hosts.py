@@ -105,7 +105,9 @@ def ours(core: int, **settings: str) -> contextlib.AbstractContextManager[Host]:
 def plain(core: int) -> contextlib.AbstractContextManager[Host]:
     """A FastAPI route that calls the model."""
     command = ["-m", "uvicorn", "--factory", "benchmarks.serving.plain:create_app", "--port", "{port}"]
-    return host("plain FastAPI", [*command, "--log-level", "warning"], "/healthz", core)
+    # The parser of the service: where httptools is installed, as Ray does, uvicorn would take that.
+    command += ["--http", "h11", "--log-level", "warning"]
+    return host("plain FastAPI", command, "/healthz", core)
 
 
 def lit(core: int, verb: str, max_batch_size: int, batch_timeout: float) -> contextlib.AbstractContextManager[Host]:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+import uuid
 from dataclasses import dataclass, field
+from typing import Self
 
+from starlette.datastructures import Headers
 from starlette.types import Scope
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 @dataclass
@@ -25,6 +31,12 @@ class Context:
     deadline: float = math.inf
     rejected: str | None = None
     client: str | None = None
+
+    @classmethod
+    def of(cls, headers: Headers) -> Self:
+        """The context of a request with these headers: named as they say, where that is a name, or anew."""
+        asked = headers.get("x-request-id", "")
+        return cls(asked if _REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex)
 
 
 def context_of(scope: Scope) -> Context:

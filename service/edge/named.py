@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
-import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -23,7 +21,6 @@ logger = logging.getLogger(__name__)
 CLIENT_GONE = 499
 PROBED = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds, so that at the level of others' lines they would hide those."""
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class Named:
@@ -38,9 +35,7 @@ class Named:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        asked = Headers(scope=scope).get("x-request-id", "")
-        context = Context(asked if _REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex)
-        scope.setdefault("state", {})["context"] = context
+        context = scope.setdefault("state", {})["context"] = Context.of(Headers(scope=scope))
         started, status = time.monotonic(), CLIENT_GONE
 
         async def named(message: Message) -> None:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
-from serving import apng, moving
+from serving import apng, moving, wait_for
 
 from rwae_core.media.encode import encode_video, grid
 from service import schemas
@@ -315,7 +315,7 @@ def test_metrics_count(client):
 
     before = count()
     generate(client)
-    assert count() == before + 1
+    wait_for(lambda: count() == before + 1)  # it is counted once the answer is sent
     text = client.get("/metrics").text
     assert "rwae_queue_length 0.0" in text
     for stage in ("decode", "queue", "model", "encode"):

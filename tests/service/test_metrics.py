@@ -6,14 +6,17 @@ import json
 import re
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from serving import ROOT, apng, metric, serving, wait_for
 
 from service import tracing
 from service.app import create_app
+from service.errors import KINDS
 from service.library import Library
 from service.settings import Settings
 
+ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "rwae.json"
 PROMETHEUS_OWN = {"job", "instance", "le"}
 """Labels that are not the service's: Prometheus gives the first two, and `le` is a bucket's."""
@@ -68,6 +71,30 @@ def test_what_clients_make_up_is_no_label(client):
     wait_for(lambda: metric(client, "rwae_requests_total", method="other", route="none") >= 3)
 
 
+def assert_exported(expression: str, exported: dict[str, set[str]]) -> None:
+    """What an expression asks for, by names and labels, is there."""
+    names = re.findall(r"\b(?:rwae|process)_\w+", expression)
+    assert names or expression.startswith("up{"), expression
+    assert set(names) <= set(exported), expression
+    labels = {label for part in re.findall(r"\{(.*?)\}", expression) for label in re.findall(r"(\w+)\s*[=!]", part)}
+    labels |= {label.strip() for part in re.findall(r"\bby \((.*?)\)", expression) for label in part.split(",")}
+    assert labels - PROMETHEUS_OWN <= set().union(*(exported[name] for name in names)), expression
+
+
+def test_alerts_are_about_what_there_is(client):
+    """Each of their expressions and reasons, and the guide has all of them."""
+    client.post("/encode", files={"file": apng(1)}).raise_for_status()
+    client.get("/nothing")
+    exported = samples(client)
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    for rule in group["rules"]:
+        assert_exported(rule["expr"], exported)
+        for reason in re.findall(r'reason="(.*?)"', rule["expr"]):
+            assert reason in {kind.name for kind in KINDS.values()}
+    guide = (ROOT / "docs" / "deployment.md").read_text()
+    assert re.findall(r"^\| `(Rwae\w+)` \|", guide, re.MULTILINE) == [rule["alert"] for rule in group["rules"]]
+
+
 def test_the_dashboard_shows_what_there_is(client):
     """Each of its expressions, by names and labels."""
     client.post("/encode", files={"file": apng(1)}).raise_for_status()
@@ -78,12 +105,7 @@ def test_the_dashboard_shows_what_there_is(client):
     expressions += [item["definition"] for item in dashboard["templating"]["list"] if "definition" in item]
     assert len(expressions) > 15
     for expression in expressions:
-        names = re.findall(r"\b(?:rwae|process)_\w+", expression)
-        assert names, expression
-        assert set(names) <= set(exported), expression
-        labels = {label for part in re.findall(r"\{(.*?)\}", expression) for label in re.findall(r"(\w+)\s*=", part)}
-        labels |= {label.strip() for part in re.findall(r"\bby \((.*?)\)", expression) for label in part.split(",")}
-        assert labels - PROMETHEUS_OWN <= set().union(*(exported[name] for name in names)), expression
+        assert_exported(expression, exported)
     shown = {name for expression in expressions for name in re.findall(r"\brwae_\w+", expression)}
     own = {re.sub(r"_(bucket|sum|count|created|total)$", "", name) for name in exported if name.startswith("rwae_")}
     assert own == {re.sub(r"_(bucket|sum|count|total)$", "", name) for name in shown}, "nothing is counted for nobody"
