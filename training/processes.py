@@ -32,7 +32,19 @@ COMMAND = "torchrun --nproc-per-node <number> -m training.train …"
 
 
 class ProcessesError(Exception):
-    """The processes cannot work together; the message says why and what to do."""
+    """The processes cannot work together, or no longer; the message says why and what to do."""
+
+
+@contextlib.contextmanager
+def _together() -> Iterator[None]:
+    """Says in words what torch raises in those that are left when a process has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ProcessesError(
+            "this process lost the others: one has ended and said why, or was killed. The run goes on from its last "
+            "checkpoint with the same command"
+        ) from error
 
 
 def join(wanted: str | None = None) -> torch.device:
@@ -108,7 +120,8 @@ def first_goes_first() -> Iterator[None]:
         yield
         dist.barrier(group)
     else:
-        dist.barrier(group)
+        with _together():
+            dist.barrier(group)
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             yield
 
@@ -116,14 +129,16 @@ def first_goes_first() -> Iterator[None]:
 def barrier() -> None:
     """Waits until all processes are here."""
     if count() > 1:
-        dist.barrier()
+        with _together():
+            dist.barrier()
 
 
 def start_alike(module: nn.Module) -> None:
     """Gives all processes the first one's weights: on CPUs of different kinds a seed's draws differ in the last bit."""
     if count() > 1:
-        for value in module.state_dict().values():
-            dist.broadcast(value, 0)
+        with _together():
+            for value in module.state_dict().values():
+                dist.broadcast(value, 0)
 
 
 def global_draws() -> contextlib.AbstractContextManager[object]:
@@ -166,7 +181,8 @@ class _Gathered(torch.autograd.Function):
         del ctx
         rows = rows.contiguous()
         parts = [torch.empty_like(rows) for _ in range(count())]
-        dist.all_gather(parts, rows)
+        with _together():
+            dist.all_gather(parts, rows)
         return torch.cat(parts)
 
     @staticmethod
@@ -174,18 +190,12 @@ class _Gathered(torch.autograd.Function):
     def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
         # What every process makes of these rows: the mean over processes is taken of parameters' gradients.
         del ctx
-        gradient = gradient.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(gradient)
-        return _share(gradient)
+        return _share(_sum(gradient))
 
 
 def mean(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     """The mean over processes of what each has computed."""
-    if count() == 1:
-        return values
-    total = values.clone()
-    dist.all_reduce(total)
-    return total / count()
+    return values if count() == 1 else _sum(values) / count()
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
@@ -196,6 +206,13 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     means = mean(torch.cat([gradient.flatten() for gradient in gradients]))
     for gradient, values in zip(gradients, means.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(values.view_as(gradient))
+
+
+def _sum(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
+    total = values.clone(memory_format=torch.contiguous_format)
+    with _together():
+        dist.all_reduce(total)
+    return total
 
 
 def _share(rows: Shaped[Tensor, "N ..."]) -> Shaped[Tensor, "n ..."]:

@@ -14,7 +14,7 @@ from rwae_core.precision import at_least_single
 
 
 class Output(nn.Module):
-    """Values of frames, never in bfloat16: through a sigmoid, or as they are in training and in [0, 1] outside."""
+    """Frames, in float32 or float64: through a sigmoid, or as they are in training and clamped to [0, 1] outside."""
 
     def __init__(self, form: Literal["sigmoid", "linear"]) -> None:
         super().__init__()
