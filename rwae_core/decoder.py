@@ -14,6 +14,7 @@ from rwae_core.config import ModelConfig, SimpleFrames
 from rwae_core.frames import frame_decoder
 from rwae_core.frames.output import Output
 from rwae_core.latents import Latents
+from rwae_core.motion import State
 
 
 class ModulatedDecoder(nn.Module):
@@ -57,6 +58,10 @@ class ModulatedDecoder(nn.Module):
             maps = convolution(functional.leaky_relu(maps * (1 + scale) + shift, 0.2))
         return self.output(maps.unflatten(0, layout.shape[:2]))
 
+    def resume(self, codes: Latents, after: State | None) -> tuple[Float[Tensor, "B T *frame"], None]:
+        """Frames of a part; there is no memory."""
+        return self(codes), None
+
 
 class Decoder(nn.Module):
     """FC on (z^c, z^m_t, a), an LSTM over time (the paper's) or an FC layer of each frame alone, a frame decoder.
@@ -82,9 +87,23 @@ class Decoder(nn.Module):
         return self.frames.output_bias
 
     def forward(self, codes: Latents, steps: Int[Tensor, "B S"] | None = None) -> Float[Tensor, "B S *frame"]:
+        return self._drawn(_at(self._hidden(codes, None)[0], steps))
+
+    def resume(self, codes: Latents, after: State | None) -> tuple[Float[Tensor, "B T *frame"], State | None]:
+        """Frames of a part, and the LSTM's state after it, where there is one."""
+        hidden, state = self._hidden(codes, after)
+        return self._drawn(hidden), state
+
+    def _hidden(self, codes: Latents, after: State | None) -> tuple[Float[Tensor, "B T H"], State | None]:
         length = codes.z_m.shape[1]
         inputs = self.codes(torch.cat([codes.z_c[:, None].expand(-1, length, -1), _dynamic(codes)], dim=-1))
-        hidden = _at(self.lstm(inputs)[0] if self.recurrent else self.memoryless(inputs), steps)
+        if not self.recurrent:
+            return self.memoryless(inputs), None
+        layers = None if after is None else (after.hidden[None], after.cell[None])
+        hidden, (last, cell) = self.lstm(inputs, layers)
+        return hidden, State(last[0], cell[0])
+
+    def _drawn(self, hidden: Float[Tensor, "B S H"]) -> Float[Tensor, "B S *frame"]:
         return self.frames(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2])
 
 

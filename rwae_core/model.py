@@ -22,7 +22,7 @@ from rwae_core.gaussian import Gaussian, Generators, standard_normal
 from rwae_core.gumbel import GumbelSoftmax
 from rwae_core.latents import Latents, check_request, even_actions
 from rwae_core.moments import moments, standardised
-from rwae_core.motion import MotionPosterior, RecurrentPrior, State
+from rwae_core.motion import MotionPosterior, RecurrentPrior, Rollout, State, motion_noise
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Inference:
 class RWAE(nn.Module):
     """Encoder, recurrent prior and decoder of R-WAE (eqs. 4 and 5).
 
-    `encode`, `decode`, `swap` and `generate` are what users call; `infer` and `motion_prior` are what training needs.
+    `encode`, `decode`, `swap` and `generate` are what users call; `infer` and `motion_prior` are what training needs;
+    `sample_static`, `roll_out` and `decode_on` make clips part by part, that may go on for ever.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -173,9 +174,9 @@ class RWAE(nn.Module):
         Args:
             n: Clips.
             frames: Steps of each.
-            generator: One for the batch, or one for each clip; each clip draws z^c, the action (where the model has
-                one), then z^m in order of time, whether or not they are given, so fixing a code does not change the
-                others.
+            generator: One for the batch, or one for each clip; each clip draws z^c and the action (where the model has
+                one), then z^m step by step, whether or not they are given: fixing a code does not change the others,
+                and a longer clip begins as a shorter one.
             temperature: τ, at least 0; 1 is the prior itself.
             z_c: Content to keep.
             z_m: Motion to keep. Where it is shorter than `frames`, the prior continues it.
@@ -185,27 +186,78 @@ class RWAE(nn.Module):
             ShapeError: fewer than one clip or frame, or codes given that are not n.
         """
         check_request(n, frames, z_c=z_c, z_m=z_m, action=action)
-        like = next(self.parameters())
-        content_dim, motion_dim, actions = self.config.content_dim, self.config.motion_dim, self.config.actions
-        drawn = [content_dim, min(actions, 1), frames * motion_dim]
-        content_noise, action_noise, noise = standard_normal((n, sum(drawn)), generator, like).split(drawn, 1)
+        z_c, action = self.sample_static(n, generator, temperature=temperature, z_c=z_c, action=action)
+        noise = temperature * motion_noise((n, frames, self.config.motion_dim), generator, z_c)
+        if z_m is not None and z_m.shape[1] >= frames:
+            return Latents(z_c, z_m[:, :frames], action)
+        return Latents(z_c, self.roll_out(noise, given=z_m)[0], action)
+
+    def sample_static(
+        self,
+        n: int,
+        generator: Generators | None = None,
+        *,
+        temperature: float = 1.0,
+        z_c: Float[Tensor, "B Dc"] | None = None,
+        action: Float[Tensor, "B A"] | None = None,
+    ) -> tuple[Float[Tensor, "B Dc"], Float[Tensor, "B A"] | None]:
+        """The codes that do not change over time, z^c and the action, as `sample` draws them before any motion.
+
+        Raises:
+            ShapeError: fewer than one clip, or codes given that are not n.
+        """
+        check_request(n, 1, z_c=z_c, action=action)
+        actions, drawn = self.config.actions, [self.config.content_dim, min(self.config.actions, 1)]
+        noise = standard_normal((n, sum(drawn)), generator, next(self.parameters()))
+        content_noise, action_noise = noise.split(drawn, 1)
         if z_c is None:
             z_c = content_noise * temperature
         if actions and action is None:
             action = even_actions(action_noise[:, 0], actions)
-        steps = noise.unflatten(1, (frames, motion_dim)) * temperature
+        return z_c, action
 
-        given = 0 if z_m is None else z_m.shape[1]
-        state: State | None = None
-        rolled = [] if z_m is None else list(z_m[:, :frames].unbind(1))
-        previous = like.new_zeros(n, motion_dim)
-        for step in range(frames):
-            if step >= given or given < frames:
-                prior, state = self.prior(previous, state)
-                if step >= given:
-                    rolled.append(prior.mean + prior.std * steps[:, step])
-            previous = rolled[step]
-        return Latents(z_c, torch.stack(rolled, 1), action)
+    def roll_out(
+        self,
+        noise: Float[Tensor, "B T Dm"],
+        *,
+        given: Float[Tensor, "B S Dm"] | None = None,
+        after: Rollout | None = None,
+    ) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
+        """z^m_t = μ_ψ + σ_ψ ε_t at T steps of the prior P_ψ (eq. 4), and where the roll-out then stands.
+
+        Args:
+            noise: ε_t, of `motion_noise`, scaled by the temperature.
+            given: Codes that the first steps have instead; S ≤ T.
+            after: Where an earlier part ended; the clip's beginning where absent.
+
+        Raises:
+            ShapeError: no step.
+        """
+        previous, state = (torch.zeros_like(noise[:, 0]), None) if after is None else after
+        codes = [] if given is None else list(given.unbind(1))
+        for step in range(noise.shape[1]):
+            prior, state = self.prior(previous, state)
+            if step == len(codes):
+                codes.append(prior.mean + prior.std * noise[:, step])
+            previous = codes[step]
+        if state is None:
+            raise ShapeError("a roll-out has at least one step")
+        return torch.stack(codes, 1), Rollout(previous, state)
+
+    def decode_on(
+        self, latents: Latents, after: State | None = None
+    ) -> tuple[Float[Tensor, "B T *frame"], State | None]:
+        """The frames of the next part of a clip, and the decoder's memory after it: None where it has none.
+
+        Args:
+            latents: Codes of the part.
+            after: The memory after the part before; None for the clip's beginning.
+
+        Raises:
+            ShapeError: as for `decode`.
+        """
+        latents.check(self.config.content_dim, self.config.motion_dim, self.config.actions)
+        return self.decoder.resume(latents, after)
 
     def generate(
         self, n: int, frames: int, generator: Generators | None = None, *, temperature: float = 1.0

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rwae_core.config import ModelConfig
-from rwae_core.gaussian import Gaussian, GaussianHead
+from rwae_core.gaussian import Gaussian, GaussianHead, Generators, standard_normal
 
 
 class State(NamedTuple):
@@ -21,6 +21,13 @@ class State(NamedTuple):
 
     hidden: Float[Tensor, "B H"]
     cell: Float[Tensor, "B H"]
+
+
+class Rollout(NamedTuple):
+    """Where a roll-out of the prior stands: its last code and the cell's state, all that the next step depends on."""
+
+    z_m: Float[Tensor, "B Dm"]
+    state: State
 
 
 class MotionPosterior(nn.Module):
@@ -52,3 +59,9 @@ class RecurrentPrior(nn.Module):
     def forward(self, previous: Float[Tensor, "B Dm"], state: State | None) -> tuple[Gaussian, State]:
         after = State(*self.cell(previous, state))
         return self.head(after.hidden), after
+
+
+def motion_noise(shape: tuple[int, int, int], generator: Generators | None, like: Tensor) -> Float[Tensor, "B T Dm"]:
+    """ε ~ N(0, I) of every step, drawn step by step: one draw for all would depend on how many steps there are."""
+    clips, steps, dim = shape
+    return torch.stack([standard_normal((clips, dim), generator, like) for _ in range(steps)], 1)

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from rwae_core.memory import return_freed_memory
-from service import errors, openapi, routes, tracing
+from service import errors, openapi, pages, routes, tracing
 from service.edge.body import BodyLimit, Linger
 from service.edge.clients import Clients
 from service.edge.deadline import Deadline
@@ -26,11 +26,12 @@ from service.media import MediaRooms
 from service.metrics import Metrics
 from service.networks import Budget
 from service.settings import Settings, resolve_devices
+from service.streams import Streams
 from service.weights_folder import Watch, WeightsFolder
 
 logger = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}) | pages.FILE_PATHS
 EXPOSED_HEADERS = ("X-Request-ID", "X-Seed", "X-Model", "Server-Timing", "Retry-After")
 FORM_BYTES = 65_536
 """What a form may have beside its files."""
@@ -38,7 +39,6 @@ JSON_BYTES = 2 * 1024 * 1024
 TIDY_S = 20.0
 CPU_BATCH_FRAMES, GPU_BATCH_FRAMES = 64, 512
 """On a CPU larger passes are hardly faster a frame, and everybody in them waits for all of it."""
-SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
@@ -79,9 +79,11 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     )
     app.state.settings, app.state.draining = settings, False
     app.state.engine = app.state.media = app.state.watch = None
-    app.state.metrics = Metrics(lambda: app.state.engine, lambda: app.state.media, devices)
+    app.state.streams = Streams(settings.max_streams)
+    app.state.metrics = Metrics(lambda: app.state.engine, lambda: app.state.media, app.state.streams, devices)
     app.include_router(routes.calls)
     app.include_router(routes.probes)
+    app.mount("/static", pages.FILES)
     errors.register(app)
     openapi.install(app)
     _guard(app, settings)
@@ -119,13 +121,8 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         SecurityHeaders,
         pages={
-            "/": page_policy(routes.PAGE.read_text(encoding="utf-8")),
-            "/docs": page_policy(
-                bytes(routes.DOCS.body).decode(),
-                scripts=SWAGGER,
-                styles=f"'unsafe-inline' {SWAGGER}",
-                images="https://fastapi.tiangolo.com/img/",
-            ),
+            "/": page_policy(pages.PAGE.read_text(encoding="utf-8")),
+            "/docs": page_policy(bytes(pages.DOCS.body).decode(), styles="'unsafe-inline'"),
         },
     )
     app.add_middleware(Linger)

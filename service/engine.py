@@ -115,13 +115,16 @@ class Engine:
         with self._changed:
             return self.waiting >= self._queue_size or self.waiting_frames >= self._most_frames
 
-    def submit(self, model: Model, work: Work[Answer], deadline: float = math.inf) -> Future[Done[Answer]]:
+    def submit(
+        self, model: Model, work: Work[Answer], deadline: float = math.inf, *, admitted: bool = False
+    ) -> Future[Done[Answer]]:
         """Queues a work. Cancelling the future drops it: before its turn, or between two passes.
 
         Args:
             model: One of the library's.
             work: What to do.
             deadline: Time of `time.monotonic` after which nobody wants the answer.
+            admitted: Whether it goes on with what has been begun: it waits its turn, but is not turned away.
 
         Raises:
             QueueFullError: as many works wait as may, or as many frames with those of this one. The first in an empty
@@ -132,7 +135,8 @@ class Engine:
         with self._changed:
             if self._closed:
                 raise ClosedError("The service is shutting down: try again soon.")
-            if self.full or (self._waiting and self.waiting_frames + job.left > self._most_frames):
+            too_many = self.full or (self._waiting and self.waiting_frames + job.left > self._most_frames)
+            if too_many and not admitted:
                 self._observer.dropped("full")
                 raise QueueFullError(self.retry_after_s())
             self._waiting.append(job)

@@ -74,6 +74,18 @@ class ClientBusyError(Exception):
         super().__init__(f"As many of your requests are running as may be, {most}: wait for one of them to end.")
 
 
+class StreamsFullError(Exception):
+    """As many streams run as may."""
+
+    retry_after_s = 10
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"As many streams are running as may be, {most}: try again later, or ask for a number of frames without "
+            "'stream'."
+        )
+
+
 class NoRoomError(Exception):
     """An upload cannot be kept until it is decoded: the temporary folder is full, or the process has too many files."""
 
@@ -153,6 +165,12 @@ KINDS: dict[type[Exception], Kind] = {
         "client-busy",
         "Too many of this client's requests are running",
         "As many of your requests are running as may be, 4: wait for one of them to end.",
+    ),
+    StreamsFullError: Kind(
+        429,
+        "streams-full",
+        "Too many streams are running",
+        "As many streams are running as may be, 8: try again later, or ask for a number of frames without 'stream'.",
     ),
     NotReadyError: Kind(503, "not-ready", "Not ready", "The models are being loaded: try again soon."),
     NoModelError: Kind(503, "no-model", "No model is loaded", "No model is loaded; the log of the service says why."),

@@ -17,6 +17,7 @@ from service.edge.context import Context
 from service.engine import Engine
 from service.media import MediaRooms
 from service.observer import Observer, Reason
+from service.streams import Streams
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
@@ -28,6 +29,7 @@ class Metrics(Observer):
     Args:
         engine: The engine, once there is one.
         media: The rooms, once there are any.
+        streams: Those that run.
         devices: Where models run.
     """
 
@@ -35,11 +37,14 @@ class Metrics(Observer):
         self,
         engine: Callable[[], Engine | None],
         media: Callable[[], MediaRooms | None],
+        streams: Streams,
         devices: Sequence[torch.device],
     ) -> None:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         registry.register(_Live(engine, media, devices))
+        running = Gauge("rwae_streams", "Streams that are being sent", registry=registry)
+        running.set_function(lambda: streams.running)
         self._requests = Counter("rwae_requests", "Requests answered", ("route", "method", "status"), registry=registry)
         self._seconds = Histogram(
             "rwae_request_seconds", "From first byte to last", ("route",), buckets=_SECONDS, registry=registry

@@ -6,11 +6,9 @@ A clip's way: route → `calls` → `MediaRooms` → engine → `answers.reply`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Form, Request, Response, Security, UploadFile
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.security import APIKeyHeader, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -24,6 +22,7 @@ from service.edge.context import Context
 from service.errors import FieldError, NotReadyError
 from service.library import Model
 from service.media import MediaRooms
+from service.pages import DOCS, PAGE
 from service.schemas import (
     AudioShape,
     DecodeRequest,
@@ -39,9 +38,6 @@ from service.schemas import (
     VideoShape,
 )
 from service.verbs.audio import spectrum_of
-
-PAGE = Path(__file__).parent / "static" / "index.html"
-DOCS = get_swagger_ui_html(openapi_url="openapi.json", title="R-WAE: its calls")
 
 Multipart = Form(media_type="multipart/form-data")
 keys = [Security(HTTPBearer(auto_error=False)), Security(APIKeyHeader(name="X-API-Key", auto_error=False))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import UploadFile
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from rwae_core.media.clip import MAX_FPS, MIN_FPS
 from rwae_core.media.encode import AudioFormat, VideoFormat
@@ -96,7 +96,7 @@ class GenerateRequest(_Output):
         ge=1,
         le=1_000_000,
         description="Frames (of sound: columns) of each clip; where absent the model's own number, or as many as "
-        "`z_m` has if that is more. n × frames is limited by the service's `MAX_GENERATE`.",
+        "`z_m` has if that is more. n × frames is limited by the service's `MAX_GENERATE`; a stream has no such limit.",
         examples=[16],
     )
     seed: Seed | None = Field(None, description="Decides the draws; drawn where absent, and told.", examples=[7])
@@ -113,14 +113,13 @@ class GenerateRequest(_Output):
         None, min_length=1, description="Motion to keep in every clip; shorter than `frames`, the prior continues it."
     )
     action: int | None = Field(None, ge=0, le=4095, description="Index of the action, for models that have any.")
-    stream: bool = Field(False, description="Not available yet: leave it out, or false.")
-
-    @field_validator("stream")
-    @classmethod
-    def _no_stream(cls, stream: bool) -> bool:
-        if stream:
-            raise ValueError("Streams are not available yet; leave 'stream' out and choose 'frames'")
-        return stream
+    stream: bool = Field(
+        False,
+        description="Send a video while it is made, as fragmented MP4 (H.264): without `frames` it goes on until the "
+        "client leaves or the service's `MAX_STREAM_S` is over. It is made as fast as it is read. The same seed gives "
+        "the same frames as without. The header Content-Type names the codec, for Media Source Extensions.",
+        examples=[False],
+    )
 
 
 class VideoShape(BaseModel):

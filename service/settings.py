@@ -90,6 +90,8 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="clips × frames of one `/generate` or `/decode`; of sound at least MAX_SECONDS",
     )
+    max_streams: int = Field(8, ge=0, le=100_000, description="streams at once; 0 for none")
+    max_stream_s: float = Field(3600, gt=0, le=1e9, description="seconds after which a stream ends")
     model_memory_mb: float | None = Field(
         None,
         gt=0,

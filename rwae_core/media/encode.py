@@ -10,7 +10,7 @@ import itertools
 import math
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Literal
 
@@ -18,11 +18,11 @@ import av
 import numpy as np
 import soundfile
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
 from rwae_core.media.clip import MAX_FPS, MAX_SAMPLE_RATE, MIN_FPS, MIN_SAMPLE_RATE
+from rwae_core.media.film_writer import H264, FilmWriter, Frames, enlarge
 from rwae_core.media.sniff import PNG_SIGNATURE, png_chunks
 
 VideoFormat = Literal["mp4", "webm", "gif", "webp", "apng", "png"]
@@ -38,8 +38,6 @@ AudioFormat = Literal["wav", "flac", "ogg"]
 AUDIO_MEDIA_TYPES: dict[AudioFormat, str] = {"wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg"}
 MAX_SIDE = 16_383
 """Pixels of a side that every format can hold."""
-
-Frames = NDArray[np.uint8]
 
 
 def encode_video(frames: Frames, fps: float, format: VideoFormat, scale: int = 1) -> bytes:  # noqa: A002
@@ -117,7 +115,7 @@ def _mp4(frames: Frames, fps: Fraction, scale: int) -> bytes:
         muxer="mp4",
         muxer_options={"moov_size": str(2048 + 16 * len(frames))},
         codec="libx264",
-        codec_options={"preset": "veryfast", "crf": "12", "tune": "zerolatency"},
+        codec_options=H264,
     )
 
 
@@ -140,35 +138,15 @@ def _film(
     *,
     muxer: str,
     codec: Literal["libx264", "libvpx-vp9"],
-    codec_options: dict[str, str],
-    muxer_options: dict[str, str],
+    codec_options: Mapping[str, str],
+    muxer_options: Mapping[str, str],
 ) -> bytes:
     file = io.BytesIO()
-    height, width = frames.shape[1] * scale, frames.shape[2] * scale
-    to_even = ((0, height % 2), (0, width % 2), (0, 0))  # half as many colours as pixels in each direction
-    with av.open(file, "w", format=muxer, options=muxer_options) as container:
-        stream = container.add_stream(codec, rate=fps, options=codec_options)
-        stream.height, stream.width, stream.pix_fmt = height + height % 2, width + width % 2, "yuv420p"
-        context = stream.codec_context
-        context.thread_count = 1  # so small a clip is encoded before threads have started
-        context.color_range, context.colorspace = ColorRange.MPEG, Colorspace.ITU709
-        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-        scaler = VideoReformatter()  # one for all: each new one prepares its tables again
-        for index, pixels in enumerate(frames):
-            enlarged = _enlarge(pixels, scale)
-            if height % 2 or width % 2:  # np.pad takes long even for nothing
-                enlarged = np.pad(enlarged, to_even, "edge")
-            picture = scaler.reformat(
-                VideoFrame.from_ndarray(enlarged, "rgb24"),
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU709,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=Interpolation.AREA,
-                threads=1,
-            )
-            picture.pts, picture.duration, picture.time_base = index, 1, 1 / fps
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+    writer = FilmWriter(
+        file, fps, scale, muxer=muxer, muxer_options=muxer_options, codec=codec, codec_options=codec_options
+    )
+    writer.add(frames)
+    writer.end()
     return file.getvalue()
 
 
@@ -187,7 +165,7 @@ def _gif(frames: Frames, fps: Fraction, scale: int) -> bytes:
         stream.height, stream.width, stream.pix_fmt = height * scale, width * scale, "pal8"
         stream.codec_context.time_base = Fraction(1, 100)
         for frame, start in zip(indices, itertools.accumulate(ticks, initial=0), strict=False):
-            picture = VideoFrame.from_ndarray((_enlarge(frame, scale), palette), "pal8")  # type: ignore[arg-type]
+            picture = VideoFrame.from_ndarray((enlarge(frame, scale), palette), "pal8")  # type: ignore[arg-type]
             picture.pts, picture.time_base = start, Fraction(1, 100)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
@@ -206,7 +184,7 @@ def _webp(frames: Frames, fps: Fraction, scale: int) -> bytes:
     body = b"WEBP" + chunk(b"VP8X", b"\x02\0\0\0" + uint24(width - 1, height - 1)) + chunk(b"ANIM", bytes(6))
     for pixels, ticks in zip(frames, _durations(len(frames), fps, 1000, 1), strict=True):
         still = io.BytesIO()
-        Image.fromarray(_enlarge(pixels, scale)).save(still, "WEBP", lossless=True, quality=20, method=0)
+        Image.fromarray(enlarge(pixels, scale)).save(still, "WEBP", lossless=True, quality=20, method=0)
         head = uint24(0, 0, width - 1, height - 1, ticks) + b"\x02"  # laid over, not blended
         body += chunk(b"ANMF", head + still.getvalue()[12:])
     return b"RIFF" + struct.pack("<I", len(body)) + body
@@ -225,7 +203,7 @@ def _apng(frames: Frames, fps: Fraction, scale: int) -> bytes:
     for index, pixels in enumerate(frames):
         control = (next(sequence), width, height, 0, 0, delay.numerator, delay.denominator, 0, 0)
         chunks.append(chunk(b"fcTL", struct.pack(">IIIIIHHBB", *control)))
-        still = _png_still(_enlarge(pixels, scale))
+        still = _png_still(enlarge(pixels, scale))
         content = b"".join(still[start:end] for kind, start, end in png_chunks(still) if kind == b"IDAT")
         if index == 0:
             chunks.append(chunk(b"IDAT", content))
@@ -235,17 +213,13 @@ def _apng(frames: Frames, fps: Fraction, scale: int) -> bytes:
 
 
 def _png(frames: Frames, fps: Fraction, scale: int) -> bytes:
-    return _png_still(_enlarge(np.concatenate(list(frames), axis=1), scale))
+    return _png_still(enlarge(np.concatenate(list(frames), axis=1), scale))
 
 
 def _png_still(pixels: NDArray[np.uint8]) -> bytes:
     still = io.BytesIO()
     Image.fromarray(pixels).save(still, "PNG")
     return still.getvalue()
-
-
-def _enlarge(pixels: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    return pixels.repeat(scale, axis=0).repeat(scale, axis=1) if scale > 1 else pixels
 
 
 def _durations(count: int, fps: Fraction, ticks_per_second: int, least: int) -> list[int]:

@@ -88,6 +88,8 @@ async def swap(request: Request, model: Model, form: SwapForm) -> Response:
 async def generate(request: Request, model: Model, body: GenerateRequest) -> Response:
     """New clips."""
     _check_pictures(model, body)
+    if body.stream:
+        raise FieldError("stream", f"stream: The model '{model.id}' makes sound; streams are video: leave this out.")
     seed, action, rate = seed_of(body.seed), action_index(model, body.action), spectrum_of(model.config).sample_rate
     z_c = None if body.z_c is None else content_code(model, body.z_c)
     z_m = None if body.z_m is None else motion_code(model, body.z_m)

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 
 from rwae_core.media.clip import VideoClip
 from rwae_core.media.encode import encode_video, grid
+from rwae_core.media.fragments import Fragments
 from service import answers
 from service.answers import numbers, reply, stage
 from service.calls.asking import (
@@ -22,6 +23,7 @@ from service.calls.asking import (
     motion_code,
     seed_of,
 )
+from service.calls.streaming import PART_FRAMES, Streamed, parts
 from service.edge.context import Context
 from service.errors import FieldError
 from service.formats import JSON, VIDEO
@@ -29,7 +31,8 @@ from service.library import Model
 from service.media import MediaRooms
 from service.schemas import DecodeRequest, EncodeForm, Format, GenerateRequest, SwapForm, VideoEncoding
 from service.settings import Settings
-from service.verbs.base import Codes
+from service.verbs.base import Codes, Draws
+from service.verbs.stream import Stream
 from service.verbs.video import Decode, Encode, Generate, Swap
 
 ANSWER_FRAMES = 16
@@ -96,6 +99,8 @@ async def swap(request: Request, model: Model, form: SwapForm) -> Response:
 
 async def generate(request: Request, model: Model, body: GenerateRequest) -> Response:
     """New clips."""
+    if body.stream:
+        return await _stream(request, model, body)
     seed, action = seed_of(body.seed), action_index(model, body.action)
     z_c = None if body.z_c is None else content_code(model, body.z_c)
     z_m = None if body.z_m is None else motion_code(model, body.z_m)
@@ -112,6 +117,24 @@ async def generate(request: Request, model: Model, body: GenerateRequest) -> Res
         return encode_video(made.clips[0] if body.n == 1 else grid(made.clips), fps, form, body.scale)
 
     return await reply(request, model, render, form=form, seed=seed)
+
+
+async def _stream(request: Request, model: Model, body: GenerateRequest) -> Response:
+    """New clips that go on until the client leaves, or as many frames of them as are asked for."""
+    if body.format not in {None, "mp4"}:
+        raise FieldError("format", "format: A stream is mp4: leave this field out.")
+    seed, action = seed_of(body.seed), action_index(model, body.action)
+    z_c = None if body.z_c is None else content_code(model, body.z_c)
+    z_m = None if body.z_m is None else motion_code(model, body.z_m)
+    if body.frames is not None:
+        frames_asked(model, body.frames, z_m)
+    check_frames(request, model, "n", body.n, PART_FRAMES)
+    _check_pixels(request, model, n=body.n, frames=PART_FRAMES, scale=body.scale, form="mp4")
+    stream = Stream(Draws(body.n, PART_FRAMES, seed, body.temperature, z_c, z_m, action))
+    film = Fragments(body.fps or model.config.fps, body.scale)
+    sent = parts(request, model, stream, film, frames=body.frames)
+    first = await anext(sent)
+    return Streamed(first, sent, headers={"X-Model": model.id, "X-Seed": str(seed)}, media_type=film.media_type)
 
 
 async def _read(request: Request, field: str, form: EncodeForm | SwapForm, model: Model) -> VideoClip:

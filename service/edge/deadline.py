@@ -49,18 +49,23 @@ class Deadline:
             started = True
             await send(message)
 
+        async def leaving() -> None:
+            while not gone.is_set():
+                if (await receive())["type"] == "http.disconnect":
+                    gone.set()
+
         async def lapse() -> Exception:
             """Waits until nobody wants an answer any more, and says why."""
             await body_read.wait()
             try:
                 async with asyncio.timeout(self.seconds):
-                    while not gone.is_set():
-                        if (await receive())["type"] == "http.disconnect":
-                            gone.set()
+                    await leaving()
             except TimeoutError:
-                return DeadlineError(
-                    f"The answer was not there within {self.seconds:g} s: ask for less, or send a shorter clip."
-                )
+                if not started:
+                    return DeadlineError(
+                        f"The answer was not there within {self.seconds:g} s: ask for less, or send a shorter clip."
+                    )
+                await leaving()  # whoever reads a stream may do so at any time
             return ClientDisconnect()
 
         answering, lapsing = asyncio.ensure_future(self.app(scope, reading, starting)), asyncio.ensure_future(lapse())

@@ -47,21 +47,19 @@ class SecurityHeaders:
         await self.app(scope, receive, guarded if scope["type"] == "http" else send)
 
 
-def page_policy(html: str, *, scripts: str = "", styles: str = "", images: str = "") -> str:
+def page_policy(html: str, *, styles: str = "") -> str:
     """The policy of a page that shows media and calls its own service: no script but those that it has now.
 
     Args:
         html: The page; its inline scripts and styles are allowed by their hashes.
-        scripts: Other sources of scripts.
         styles: Other sources of styles.
-        images: Other sources of images.
     """
     directives = {
         "default-src": "'none'",
         "connect-src": "'self'",
-        "img-src": f"'self' data: blob: {images}",
+        "img-src": "'self' data: blob:",
         "media-src": "'self' data: blob:",
-        "script-src": f"'self' {_hashes(html, 'script')} {scripts}",
+        "script-src": f"'self' {_hashes(html, 'script')}",
         "style-src": f"'self' {styles or _hashes(html, 'style')}",
         "form-action": "'self'",
         "base-uri": "'none'",

@@ -132,13 +132,13 @@ class DecodeFrames(Operation[NDArray[np.generic]]):
         pieces = drawn.split([each.cost for each in batch])
         targets = [each.target for each in batch if each.target is not None]
         if not targets:
-            return _cut(_as_bytes(drawn), pieces)
+            return _cut(as_bytes(drawn), pieces)
         judged = [piece for piece, each in zip(pieces, batch, strict=True) if each.target is not None]
         wanted = _as_values(torch.from_numpy(np.concatenate(targets)).to(drawn.device))
         errors = (torch.cat(judged) - wanted).square().flatten(1).mean(1).float().cpu().numpy()
         found = iter(_cut(errors, judged))
         shown = [piece for piece, each in zip(pieces, batch, strict=True) if each.target is None]
-        clips = iter(_cut(_as_bytes(torch.cat(shown)), shown) if shown else [])
+        clips = iter(_cut(as_bytes(torch.cat(shown)), shown) if shown else [])
         return [next(clips if each.target is None else found) for each in batch]
 
     @classmethod
@@ -199,10 +199,15 @@ def _coded(latents: Latents) -> list[Coded]:
     return [Coded(*clip) for clip in zip(rows_of(latents), codes_of(latents), strict=True)]
 
 
+def stacked(network: RWAE, rows: Sequence[Tensor]) -> Tensor:
+    """Rows of a batch, where the network is."""
+    return torch.stack(list(rows)).to(next(network.parameters()).device)
+
+
 def _given(network: RWAE, rows: Sequence[Numbers | None]) -> Tensor | None:
     """Codes to keep, those of each clip."""
-    kept = [row for row in rows if row is not None]
-    return torch.from_numpy(np.stack(kept)).to(next(network.parameters()).device) if kept else None
+    kept = [torch.from_numpy(row) for row in rows if row is not None]
+    return stacked(network, kept) if kept else None
 
 
 def _pixels(network: RWAE, clips: Sequence[Frames]) -> Float[Tensor, "B T C H W"]:
@@ -214,7 +219,8 @@ def _as_values(frames: Tensor) -> Tensor:
     return frames.movedim(-1, -3).float() / 255
 
 
-def _as_bytes(frames: Float[Tensor, "F C H W"]) -> Frames:
+def as_bytes(frames: Float[Tensor, "F C H W"]) -> Frames:
+    """Values in [0, 1] with channels before height and width as bytes with channels last."""
     return (frames * 255).round().to(torch.uint8).movedim(1, -1).contiguous().cpu().numpy()
 
 

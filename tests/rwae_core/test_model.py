@@ -9,6 +9,7 @@ from rwae_core.config import ComplexFrames, ModelConfig, SimpleFrames, SpectrumF
 from rwae_core.errors import ShapeError
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
+from rwae_core.motion import motion_noise
 from rwae_core.speech import SpectrumConfig
 
 SMALL = {"content_dim": 6, "motion_dim": 3, "hidden_dim": 10, "frames": 4, "patch_widths": (4, 4, 4)}
@@ -137,9 +138,40 @@ def test_the_prior_continues_a_given_motion(model: RWAE) -> None:
 def test_the_motion_prior_at_given_histories_is_the_roll_out(model: RWAE) -> None:
     drawn = model.sample(2, 5, seeded(1, 2))
     prior = model.motion_prior(drawn.z_m)
-    before = 6 + min(model.config.actions, 1)
-    noise = torch.stack([torch.randn(before + 15, generator=g) for g in seeded(1, 2)])[:, before:].unflatten(1, (5, 3))
+    sources = seeded(1, 2)
+    for source in sources:
+        torch.randn(6 + min(model.config.actions, 1), generator=source)  # of z^c and the action, which come first
+    noise = torch.stack([torch.stack([torch.randn(3, generator=source) for _ in range(5)]) for source in sources])
     torch.testing.assert_close(drawn.z_m, prior.mean + prior.std * noise)
+
+
+def test_a_clip_made_part_by_part_is_the_one_made_at_once(model: RWAE) -> None:
+    whole = model.sample(2, 23, seeded(1, 2), z_m=model.sample(2, 7, seeded(3, 4)).z_m)
+    sources = seeded(1, 2)
+    z_c, action = model.sample_static(2, sources)
+    rollout = memory = None
+    parts, frames = [], []
+    for start, stop in (
+        (0, 5),
+        (5, 6),
+        (6, 22),
+        (22, 23),
+    ):  # 16 numbers and more come from torch another way than fewer
+        noise = motion_noise((2, stop - start, 3), sources, z_c)
+        z_m, rollout = model.roll_out(noise, given=whole.z_m[:, start : min(stop, 7)], after=rollout)
+        drawn, memory = model.decode_on(Latents(z_c, z_m, action), memory)
+        parts.append(z_m)
+        frames.append(drawn)
+    torch.testing.assert_close(torch.cat(parts, 1), whole.z_m)
+    torch.testing.assert_close(torch.cat(frames, 1), model.decode(whole))
+
+
+@pytest.mark.parametrize("dim", [1, 3, 12, 16, 40])
+def test_a_longer_roll_out_begins_as_a_shorter_one(dim: int) -> None:
+    shorter, longer = (motion_noise((2, steps, dim), seeded(1, 2), torch.zeros(1)) for steps in (5, 50))
+    assert torch.equal(shorter, longer[:, :5])
+    assert abs(longer.mean()) < 0.3
+    assert 0.7 < longer.std() < 1.3
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
