@@ -2,6 +2,7 @@
 
 Whatever waits when a device becomes free, and fits together, passes through the model together, whichever verb it is
 for: `/encode` and the first half of `/swap` share a pass. Nothing waits for company: a single work starts at once.
+Works that go on with a stream take turns with the rest, which are done in their order.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Engine:
         self._closed = self._stopped = False
         self._paces = [Pace() for _ in devices]
         self._started = [0 for _ in devices]  # frames that are still to pass on each
+        self._turns = [False for _ in devices]  # whether the last pass was for what continues
         self._devices = list(devices)
         self._threads = [
             threading.Thread(target=self._serve, args=(place,), name=f"engine {device}", daemon=True)
@@ -116,7 +118,7 @@ class Engine:
             return self.waiting >= self._queue_size or self.waiting_frames >= self._most_frames
 
     def submit(
-        self, model: Model, work: Work[Answer], deadline: float = math.inf, *, admitted: bool = False
+        self, model: Model, work: Work[Answer], deadline: float = math.inf, *, continues: bool = False
     ) -> Future[Done[Answer]]:
         """Queues a work. Cancelling the future drops it: before its turn, or between two passes.
 
@@ -124,19 +126,20 @@ class Engine:
             model: One of the library's.
             work: What to do.
             deadline: Time of `time.monotonic` after which nobody wants the answer.
-            admitted: Whether it goes on with what has been begun: it waits its turn, but is not turned away.
+            continues: Whether it goes on with what has been begun, a small part of it: it is not turned away, and
+                every other pass is for such works.
 
         Raises:
             QueueFullError: as many works wait as may, or as many frames with those of this one. The first in an empty
                 queue is never too large.
             ClosedError: the engine has shut down.
         """
-        job = Job(model, work, deadline, self._observer)
+        job = Job(model, work, deadline, self._observer, continues=continues)
         with self._changed:
             if self._closed:
                 raise ClosedError("The service is shutting down: try again soon.")
             too_many = self.full or (self._waiting and self.waiting_frames + job.left > self._most_frames)
-            if too_many and not admitted:
+            if too_many and not continues:
                 self._observer.dropped("full")
                 raise QueueFullError(self.retry_after_s())
             self._waiting.append(job)
@@ -204,17 +207,25 @@ class Engine:
                     return False
 
     def _add(self, place: int, jobs: list[Job]) -> None:
-        """Takes jobs from the queue: not more than two passes and than this device's share of all there are."""
-        started = sum(job.left for job in jobs)
-        share = (self.waiting_frames + started + self.started_frames - self._started[place]) / len(self._threads)
+        """Takes jobs from the queue: not more than two passes and than this device's share of all there are.
+
+        Those that continue are always taken: others under way may be long.
+        """
+        jobs.extend(job for job in self._waiting if job.continues)
+        self._waiting = deque(job for job in self._waiting if not job.continues)
+        going_on = sum(job.left for job in jobs if job.continues)
+        started = sum(job.left for job in jobs) - going_on
+        all_there_are = self.waiting_frames + started + going_on + self.started_frames - self._started[place]
+        share = all_there_are / len(self._threads)
         while self._waiting:
             left = self._waiting[0].left
-            if jobs and (started >= STARTED_PASSES * self._max_batch_frames or started + left > share):
+            enough = started >= STARTED_PASSES * self._max_batch_frames or started + going_on + left > share
+            if enough and any(not job.continues for job in jobs):
                 self._changed.notify()  # for a device that may be free
                 break
             jobs.append(self._waiting.popleft())
             started += left
-        self._started[place] = started
+        self._started[place] = started + going_on
 
     def _pass(self, place: int, jobs: list[Job], passes: Passes) -> None:
         """Runs what the oldest job can do next, with all that may share it."""
@@ -222,7 +233,8 @@ class Engine:
         for job in jobs:
             if job.network is None:
                 job.start(self._devices[place], passes.most)
-        steps = _oldest(jobs, passes.most)
+        turn = self._turns[place] = not self._turns[place]
+        steps = _oldest(sorted(jobs, key=lambda job: job.continues != turn), passes.most)
         if steps and (network := steps[0].job.network) is not None:
             passes.run(network, steps)
         self._paces[place].passed(sum(step.operation.cost for step in steps), time.monotonic() - began)
@@ -241,7 +253,7 @@ class Engine:
 
 
 def _oldest(jobs: Sequence[Job], most: int) -> list[Step]:
-    """A step of the oldest job, and those of all jobs that fit beside it, taken from what the jobs have pending.
+    """A step of the first job, and those of all jobs that fit beside it, taken from what the jobs have pending.
 
     The oldest always goes first, so that nobody starves.
     """

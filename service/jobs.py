@@ -66,6 +66,7 @@ class Job:
         work: What it is asked.
         deadline: Time of `time.monotonic` after which nobody wants the answer.
         observer: Is told where there is none.
+        continues: Whether it goes on with what has been begun.
 
     Attributes:
         future: The answer.
@@ -75,8 +76,10 @@ class Job:
         over: Whether it was answered, failed or dropped.
     """
 
-    def __init__(self, model: Model, work: Work[Any], deadline: float, observer: Observer) -> None:
-        self.model, self.work, self.deadline = model, work, deadline
+    def __init__(
+        self, model: Model, work: Work[Any], deadline: float, observer: Observer, *, continues: bool = False
+    ) -> None:
+        self.model, self.work, self.deadline, self.continues = model, work, deadline, continues
         self.future: Future[Done[Any]] = Future()
         self.network: RWAE | None = None
         self.left = work.cost

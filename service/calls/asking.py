@@ -32,10 +32,10 @@ def engine_of(request: Request) -> Engine:
     return engine
 
 
-async def ask(request: Request, model: Model, work: Work[Answer], *, admitted: bool = False) -> Answer:
-    """The engine's answer, by the request's deadline; `admitted` where it goes on with what has been begun."""
+async def ask(request: Request, model: Model, work: Work[Answer], *, continues: bool = False) -> Answer:
+    """The engine's answer, by the request's deadline; `continues` where it goes on with what has been begun."""
     context: Context = request.state.context
-    submitted = engine_of(request).submit(model, work, context.deadline, admitted=admitted)
+    submitted = engine_of(request).submit(model, work, context.deadline, continues=continues)
     done = await asyncio.wrap_future(submitted)
     context.stages["queue"], context.stages["model"] = done.queue_s, done.model_s
     return done.value

@@ -54,7 +54,7 @@ async def parts(
                     break
                 context.deadline = time.monotonic() + settings.request_timeout_s
             wanted = PART_FRAMES if frames is None else min(PART_FRAMES, frames - stream.frames)
-            clips = await ask(request, model, stream.next(wanted), admitted=begun)
+            clips = await ask(request, model, stream.next(wanted), continues=begun)
             pixels = clips[0] if len(clips) == 1 else grid(clips)
             with stage(request, "encode"):
                 part = await media.write(partial(film.add, pixels))

@@ -30,8 +30,9 @@ export async function send({ path, form, json }, { signal } = {}) {
     throw new Problem({ detail: "The service cannot be reached: look whether it runs, then try again." });
   }
   if (response.ok) return response;
-  const problem = await response.json().catch(() => ({ detail: `The answer was ${response.status} without a reason.` }));
-  throw new Problem({ status: response.status, retryAfter: Number(response.headers.get("Retry-After")), ...problem });
+  const { status } = response, retryAfter = Number(response.headers.get("Retry-After"));
+  const problem = await response.json().catch(() => ({ detail: `The answer was ${status}, without a reason.` }));
+  throw new Problem({ status, retryAfter, ...problem });
 }
 
 /** The same call as a command for a POSIX shell that writes the answer into `output`. */

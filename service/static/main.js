@@ -40,7 +40,7 @@ const host = {
   changed() {
     at("swap").disabled = !slots.every(({ file }) => file);
     at("blend").disabled = !slots.every(({ codes }) => codes);
-    if (swaps.some(({ sources }) => sources.some((file, index) => file !== slots[index].file))) clear("swaps");
+    if (shown.swaps.some(({ sources }) => sources.some((file, index) => file !== slots[index].file))) clear("swaps");
     gather();
   },
 };
@@ -51,19 +51,23 @@ const together = new Together((playing, share) => {
   if (document.activeElement !== at("position") || playing) at("position").value = share;
 });
 const slots = ["A", "B"].map((letter) => new Slot(letter, at("sources"), host));
-let swaps = [], blended = null, made = null;
+const shown = { swaps: [], blended: [], generated: [] }; // results, each with its `player`, by where they are
 
 function gather() {
-  together.hold([...slots, ...swaps].map(({ player }) => player));
+  together.hold([...slots, ...shown.swaps].map(({ player }) => player));
   at("play").hidden = at("position-label").hidden = together.players.length < 2;
 }
 
+/** Takes a place's results off the page. */
 function clear(place) {
+  for (const { player } of shown[place]) player.end();
+  shown[place] = [];
   at(place).replaceChildren();
-  if (place === "swaps") {
-    for (const { player } of swaps) player.end();
-    swaps = [];
-  }
+}
+
+/** Tells those who do not see it. */
+function say(text) {
+  at("said").textContent = text;
 }
 
 /** Runs what a button asks for; what goes wrong is said at the top of the page. */
@@ -101,9 +105,10 @@ async function listModels() {
 /** Turns to a model; the clips become its examples, except that of the slot that is about to get another. */
 function choose(model, except = null) {
   host.model = model;
+  for (const section of document.querySelectorAll("section")) section.inert = false;
   at("model").value = model.id;
   at("card").textContent = `${model.card}.`;
-  for (const place of ["swaps", "blended", "generated"]) clear(place);
+  for (const place of Object.keys(shown)) clear(place);
   at("command").hidden = true;
   const sound = model.modality === "audio";
   at("frames-unit").textContent = sound ? `Steps of ${1000 * model.clip.hop_s} ms` : "Frames";
@@ -140,7 +145,7 @@ async function swap(signal) {
   for (const [index, media] of answer.swaps.entries()) {
     const [content, motion] = index ? ["B", "A"] : ["A", "B"], [from, to] = index ? [1, 0] : [0, 1];
     const label = `${content}’s content with ${motion}’s motion`;
-    swaps.push({
+    shown.swaps.push({
       sources: files,
       ...show(at("swaps"), {
         heading: [word(`${content}’s content`, "is"), " with ", word(`${motion}’s motion`, "does")],
@@ -154,13 +159,17 @@ async function swap(signal) {
       }),
     });
   }
-  command(swaps[0].text, beside(files));
+  command(shown.swaps[0].text, beside(files));
+  say("Both swaps are there.");
   gather();
   if (!QUIET) together.play(0);
   at("swaps").scrollIntoView({ block: "nearest", behavior: QUIET ? "auto" : "smooth" });
 }
 
-const beside = (files) => `It reads ${files.map(({ name }) => name).join(" and ")}, by the links under the clips, where it runs.`;
+function beside(files) {
+  const names = files.map(({ name }) => name).join(" and ");
+  return `Where it runs it reads ${names}, which the links at the clips save.`;
+}
 
 at("play").addEventListener("click", () => (together.playing ? together.pause() : together.play()));
 at("position").addEventListener("input", (event) => together.seek(Number(event.target.value)));
@@ -184,7 +193,8 @@ let blending = null;
 async function between(signal) {
   blending?.abort(); // a slider that moves on does not wait for where it was
   const own = (blending = new AbortController());
-  const [a, b] = slots.map(({ codes }) => codes), shares = ["content", "motion"].map((name) => Number(at(`blend-${name}`).value));
+  const [a, b] = slots.map(({ codes }) => codes);
+  const shares = ["content", "motion"].map((name) => Number(at(`blend-${name}`).value));
   const codes = blend(a, b, ...shares);
   const json = { model: host.model.id, ...codes, format: suffix().slice(1), ...scale() };
   if (a.fps) json.fps = Number((a.fps + (b.fps - a.fps) * shares[1]).toFixed(3));
@@ -196,9 +206,9 @@ async function between(signal) {
     if (own.signal.aborted) return;
     throw error;
   }
-  blended?.player.end();
+  clear("blended");
   const percent = shares.map((share) => `${Math.round(100 * share)}%`);
-  blended = show(at("blended"), {
+  const result = show(at("blended"), {
     heading: [word(`content ${percent[0]} B`, "is"), ", ", word(`motion ${percent[1]} B`, "does")],
     label: `Between the clips: content ${percent[0]} B, motion ${percent[1]} B`,
     file,
@@ -207,8 +217,9 @@ async function between(signal) {
     command,
     uses: uses(),
   });
-  command(blended.text);
-  start(blended.player);
+  shown.blended = [result];
+  command(result.text);
+  start(result.player);
 }
 
 // New clips
@@ -217,12 +228,14 @@ at("generate").addEventListener("submit", (event) => {
   event.preventDefault();
   guarded("Generating", async (signal) => {
     const { file, item, call } = await drawn(asked(), signal);
-    made?.player?.end();
-    made = show(at("generated"), {
-      heading: [`Seed ${call.json.seed}`], label: `Generated with seed ${call.json.seed}`, file, codes: item, call, command, uses: uses(),
-    });
-    command(made.text);
-    start(made.player);
+    clear("generated");
+    const label = `Generated with seed ${call.json.seed}`;
+    const heading = [`Seed ${call.json.seed}`];
+    const result = show(at("generated"), { heading, label, file, codes: item, call, command, uses: uses() });
+    shown.generated = [result];
+    command(result.text);
+    say(label);
+    start(result.player);
   });
 });
 
@@ -252,22 +265,28 @@ at("stream").addEventListener("click", () => {
   }
   guarded("Streaming: it goes on until you cancel", async (signal) => {
     const { frames, ...json } = { ...asked(), stream: true };
-    const response = await send({ path: "generate", json }, { signal });
+    const replaced = new AbortController(), either = AbortSignal.any([signal, replaced.signal]);
+    const response = await send({ path: "generate", json }, { signal: either });
     json.seed = Number(response.headers.get("X-Seed"));
-    made?.player?.end();
-    const video = Object.assign(document.createElement("video"), { muted: true, autoplay: true, playsInline: true, controls: true });
+    clear("generated");
+    const video = document.createElement("video");
+    Object.assign(video, { muted: true, autoplay: true, playsInline: true, controls: true });
     video.setAttribute("aria-label", `Stream of seed ${json.seed}`);
     const screen = document.createElement("div"), said = document.createElement("p");
     screen.className = "screen";
     screen.append(video);
     at("generated").replaceChildren(screen, said);
-    made = { player: { end: () => video.removeAttribute("src") } };
+    shown.generated = [{ player: { end: () => replaced.abort() } }];
     command(curl({ path: "generate", json }, "stream.mp4"), "It goes on until it is stopped.");
     let bytes = 0;
-    await playStream(video, response, signal, (length) => {
-      bytes += length;
-      said.textContent = `${Math.floor(video.currentTime)} s played, ${(bytes / 1e6).toFixed(1)} MB received`;
-    });
+    try {
+      await playStream(video, response, either, (length) => {
+        bytes += length;
+        said.textContent = `${Math.floor(video.currentTime)} s played, ${(bytes / 1e6).toFixed(1)} MB received`;
+      });
+    } catch (error) {
+      if (!replaced.signal.aborted) throw error;
+    }
   });
 });
 

@@ -5,22 +5,21 @@ import { draw as drawCodes } from "./codes.js";
 import { Player } from "./player.js";
 
 /**
- * Shows a result in place of what is in `place`, or beside it.
+ * Shows a result in `place`, alone or `beside` what is there; returns its player and the text of its command.
  *
- * @param heading - Nodes.
- * @param call - What makes just this file.
- * @param command - Shows a command: (text, note).
- * @param uses - More buttons: {text: action(file)}.
+ * `heading` are nodes, `call` makes just this file, `command(text, note)` shows how, `uses` are more buttons:
+ * {text: action(file)}.
  */
-export function show(place, { heading, label, file, call, note = "", codes = null, command, uses = {}, beside = false }) {
+export function show(place, result) {
+  const { heading, label, file, call, command, note = "", codes = null, uses = {}, beside = false } = result;
   const article = document.getElementById("result").content.cloneNode(true).firstElementChild;
   article.setAttribute("aria-label", label);
   article.querySelector("h3").replaceChildren(...heading);
   let mark = null;
   if (codes) mark = drawCodes(article.querySelector(".codes"), codes);
   const player = new Player(article.querySelector(".screen"), file, label, { onTime: (time) => mark?.(time) });
-  const save = Object.assign(document.createElement("a"), { className: "button", textContent: "Save", href: player.url });
-  save.download = file.name;
+  const save = document.createElement("a");
+  Object.assign(save, { className: "button", textContent: "Save", href: player.url, download: file.name });
   const text = curl(call, file.name);
   const shown = () => {
     command(text, note);
