@@ -31,7 +31,7 @@ from service.library import Model
 from service.media import MediaRooms
 from service.schemas import DecodeRequest, EncodeForm, Format, GenerateRequest, SwapForm, VideoEncoding
 from service.settings import Settings
-from service.verbs.base import Codes
+from service.verbs.base import Codes, Draws
 from service.verbs.stream import Stream
 from service.verbs.video import Decode, Encode, Generate, Swap
 
@@ -130,7 +130,7 @@ async def _stream(request: Request, model: Model, body: GenerateRequest) -> Resp
         frames_asked(model, body.frames, z_m)
     check_frames(request, model, "n", body.n, PART_FRAMES)
     _check_pixels(request, model, n=body.n, frames=PART_FRAMES, scale=body.scale, form="mp4")
-    stream = Stream(Generate(body.n, PART_FRAMES, seed, body.temperature, z_c, z_m, action))
+    stream = Stream(Draws(body.n, PART_FRAMES, seed, body.temperature, z_c, z_m, action))
     film = Fragments(body.fps or model.config.fps, body.scale)
     sent = parts(request, model, stream, film, frames=body.frames)
     first = await anext(sent)

@@ -40,6 +40,7 @@ export function draw(place, { z_c, z_m }, said = "") {
     const opacity = (0.9 - (0.6 * dimension) / z_m[0].length).toFixed(2);
     curves.append(element("path", { d: `M${points.join("L")}`, "stroke-opacity": opacity }));
   });
+  curves.classList.toggle("dense", z_m.length > 64);
   const mark = element("line", { x1: 0, x2: 0, y1: 0, y2: 1 });
   curves.append(mark);
 

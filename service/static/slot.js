@@ -115,18 +115,23 @@ export class Slot {
   #show(file) {
     this.player?.end();
     this.file = file;
-    this.codes = this.mark = null;
+    this.codes = this.mark = this.player = null;
     this.article.querySelector(".codes").replaceChildren();
-    const screen = this.article.querySelector(".screen");
-    this.player = new Player(screen, file, `Clip ${this.letter}`, { onTime: (time) => this.mark?.(time) });
-    const link = Object.assign(document.createElement("a"), { href: this.player.url, textContent: file.name });
-    link.download = file.name;
-    this.article.querySelector(".name").replaceChildren(link);
-    this.player.media?.addEventListener("error", () => {
-      const note = Object.assign(document.createElement("p"), { className: "unplayable" });
+    const screen = this.article.querySelector(".screen"), name = this.article.querySelector(".name");
+    const unshown = () => {
+      const note = document.createElement("p");
       note.textContent = "This browser cannot show the file.";
       screen.replaceChildren(note);
-    });
+    };
+    if (file.size) {
+      this.player = new Player(screen, file, `Clip ${this.letter}`, { onTime: (time) => this.mark?.(time) });
+      this.player.media?.addEventListener("error", unshown);
+      const link = document.createElement("a");
+      name.replaceChildren(Object.assign(link, { href: this.player.url, textContent: file.name, download: file.name }));
+    } else {
+      unshown();
+      name.textContent = file.name;
+    }
     this.host.changed();
   }
 }

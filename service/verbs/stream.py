@@ -18,9 +18,8 @@ from typing_extensions import override
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from rwae_core.motion import Rollout, State, motion_noise
-from service.verbs.base import Numbers, Operation, Plan, Work, clip_generator
+from service.verbs.base import Draws, Numbers, Operation, Plan, Work, clip_generator
 from service.verbs.operations import Frames, as_bytes, decoding, stacked
-from service.verbs.video import Generate
 
 
 class Stream:
@@ -30,7 +29,7 @@ class Stream:
         asked: What to generate; `frames` is not looked at.
     """
 
-    def __init__(self, asked: Generate) -> None:
+    def __init__(self, asked: Draws) -> None:
         self.asked = asked
         self.frames = 0
         self._generators = [clip_generator(asked.seed, clip) for clip in range(asked.n)]

@@ -85,6 +85,7 @@ def target(mixed_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "RWAE_MAX_GENERATE": "64",
         "RWAE_MAX_PIXELS": "65536",
         "RWAE_MAX_SECONDS": "5",
+        "RWAE_MAX_STREAM_S": "0.2",
         "RWAE_MAX_UPLOAD_MB": "1",
     }
     with own_process(mixed_dir, folder / "log", **told) as (url, process):

@@ -211,9 +211,13 @@ def test_who_does_not_read_holds_the_stream_up_and_who_leaves_ends_it(weights_di
             wait_for(lambda: stands_still() and time.monotonic() > started + 5, 60)
             assert metric(client, "rwae_streams") == 1
             stood = passes()
-            for _ in range(200):
-                connection.recv(65536)
-            wait_for(lambda: passes() > stood)
+
+            def goes_on() -> bool:
+                for _ in range(50):
+                    connection.recv(65536)
+                return passes() > stood
+
+            wait_for(goes_on)
         wait_for(lambda: metric(client, "rwae_streams") == 0, 10)
         assert metric(client, "rwae_queue_length") == 0
 

@@ -50,7 +50,7 @@ class Visit:
 
     def check(self) -> None:
         """No error or warning in the console, no request to another host."""
-        assert not self._faults
+        assert self._faults == []
         hosts = {urlsplit(url).netloc for url in self.asked if not url.startswith(("blob:", "data:"))}
         assert hosts == {urlsplit(self.address).netloc}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import time
 from pathlib import Path
 
 from browsing import Visit, until
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).parents[3] / "docs" / "page"
@@ -32,7 +34,8 @@ def main(address: str) -> None:
             page.get_by_role("button", name="Generate", exact=True).click()
             until(lambda page=page, media=media: page.locator(f".panels {media}").count() == 2)
             time.sleep(0.6)  # they have begun to move
-            page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
+            shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+            shot.quantize(256, dither=Image.Dither.NONE).save(FOLDER / f"{name}.png", optimize=True)
             visit.check()
         browser.close()
 

@@ -18,12 +18,20 @@ from rwae_core.media.encode import encode_video
 from service.app import create_app
 from service.settings import Settings
 
-LOUDNESS = """async (player) => {
-    const bytes = await (await fetch(player.src)).arrayBuffer();
-    const sound = await new OfflineAudioContext(1, 1, 16000).decodeAudioData(bytes);
-    const samples = sound.getChannelData(0);
-    return Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
+LOUDEST = """async (player) => {
+    const context = new AudioContext(), ear = context.createAnalyser();
+    context.createMediaElementSource(player).connect(ear);
+    await player.play();
+    const samples = new Float32Array(ear.fftSize);
+    let loudest = 0;
+    while (player.currentTime < 1) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        ear.getFloatTimeDomainData(samples);
+        loudest = Math.max(loudest, ...samples.map(Math.abs));
+    }
+    return loudest;
 }"""
+"""Plays a second of a sound, and says how loud what came out was, from 0 to 1."""
 
 
 def film(seed: int, frames: int) -> bytes:
@@ -154,9 +162,7 @@ def test_voices_are_heard_and_seen(visit):
     assert players.count() == 4
     for index in range(4):
         player = players.nth(index)
-        assert player.evaluate(LOUDNESS) > 0.005, "it is not silent"
-        player.evaluate("(player) => player.play()")
-        until(lambda player=player: times(player)[0] > 0.2)
+        assert player.evaluate(LOUDEST) > 0.05, "it is not silent"
     assert players.evaluate_all("(all) => all.map((one) => one.paused)") == [True, True, True, False], "one at a time"
     drawings = visit.page.locator("#clips canvas").evaluate_all(
         """(all) => all.map((one) => {
@@ -165,15 +171,15 @@ def test_voices_are_heard_and_seen(visit):
         })"""
     )
     assert min(drawings) > 500, "spectrograms of many shades"
-    visit.page.get_by_label("Steps of 10 ms").fill("100")
+    visit.page.get_by_label("Steps of 10 ms").fill("150")
     visit.page.get_by_role("button", name="Generate", exact=True).click()
     made = visit.page.locator("#generated audio")
     until(lambda: made.count() == 1)
-    assert made.evaluate(LOUDNESS) > 0.001
+    assert made.evaluate(LOUDEST) > 0.01
     visit.page.get_by_role("button", name="Show it").click()
     between = visit.page.locator("#blended audio")
     until(lambda: between.count() == 1)
-    assert between.evaluate(LOUDNESS) > 0.005
+    assert between.evaluate(LOUDEST) > 0.05
 
 
 def test_a_sound_turns_to_the_model_that_hears_it(visit):
@@ -212,7 +218,7 @@ def test_a_broken_file_is_said_in_the_services_words(visit, service, name, data)
     expect(visit.page.locator("#problem")).to_have_text(said.replace("file:", "content:", 1))
     choose(visit, "A", "sound.mp4", film(1, 8))
     until(lambda: "8 steps" in article(visit, "A").inner_text())
-    expect(alert).to_be_empty()
+    expect(alert).to_have_count(0)
     visit.swap()
     expect(visit.page.locator("#problem")).to_be_empty()
 
