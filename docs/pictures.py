@@ -59,27 +59,24 @@ def graph() -> None:
     for axes, title in ((left, "inference: a clip is taken apart"), (right, "generation: a clip is put together")):
         axes.set(xlim=(0, 10), ylim=(0, 6), title=title)
         axes.axis("off")
-    columns = (2.6, 5.4, 8.2)
-    steps = ("t−1", "t", "t+1")
-    node(left, 1.0, 5.2, "$z^c$", CONTENT)
-    node(right, 1.0, 5.2, "$z^c$", CONTENT)
-    for place, (x, step) in enumerate(zip(columns, steps, strict=True)):
-        motion, frame = f"$z^m_{{{step}}}$", f"$x_{{{step}}}$"
-        node(left, x, 0.8, frame, DATA)
-        node(left, x, 3.0, motion, MOTION)
-        arrow(left, (x, 1.3), (x, 2.5))
-        arrow(left, (x, 1.3), (1.25, 4.7), CONTENT, bend=0.12)
-        node(right, x, 3.0, motion, MOTION)
-        node(right, x, 0.8, frame, DATA)
-        arrow(right, (x, 2.5), (x, 1.3))
-        arrow(right, (1.25, 4.7), (x - 0.25, 1.25), CONTENT, bend=-0.12)
-        if place:
-            for axes in (left, right):
-                arrow(axes, (columns[place - 1] + 0.6, 3.0), (x - 0.6, 3.0), MOTION)
-    left.text(4.0, 5.2, "$q(z^c\\,|\\,x_{1:T})$: all frames, in no order", color=CONTENT, va="center")
-    left.text(3.9, 3.75, "$q(z^m_t\\,|\\,z^m_{<t},\\,x_t)$", color=MOTION)
-    right.text(4.0, 5.2, "$p(z^c) = N(0, I)$: drawn once a clip", color=CONTENT, va="center")
-    right.text(3.4, 3.75, "$p(z^m_t\\,|\\,z^m_{<t})$: the recurrent prior", color=MOTION)
+    columns, top, middle, bottom = (2.0, 5.0, 8.0), 4.4, 2.6, 0.6
+    for axes in (left, right):
+        node(axes, columns[1], bottom, "$z^c$", CONTENT)
+    for place, (x, step) in enumerate(zip(columns, ("t-1", "t", "t+1"), strict=True)):
+        for axes in (left, right):
+            node(axes, x, top, f"$z^m_{{{step}}}$", MOTION)
+            node(axes, x, middle, f"$x_{{{step}}}$", DATA)
+            if place:
+                arrow(axes, (columns[place - 1] + 0.6, top), (x - 0.6, top), MOTION)
+        side = 0.25 * (place - 1)
+        arrow(left, (x, middle + 0.5), (x, top - 0.5), MOTION)
+        arrow(left, (x, middle - 0.5), (columns[1] + side, bottom + 0.5), CONTENT)
+        arrow(right, (x, top - 0.5), (x, middle + 0.5), MOTION)
+        arrow(right, (columns[1] + side, bottom + 0.5), (x, middle - 0.5), CONTENT)
+    left.text(5.0, 5.3, "$q(z^m_t\\,|\\,z^m_{<t},\\,x_t)$", color=MOTION, ha="center")
+    left.text(5.8, bottom, "$q(z^c\\,|\\,x_{1:T})$: all frames, in no order", color=CONTENT, va="center")
+    right.text(5.0, 5.3, "$p(z^m_t\\,|\\,z^m_{<t})$: the recurrent prior", color=MOTION, ha="center")
+    right.text(5.8, bottom, "$p(z^c) = N(0, I)$: drawn once a clip", color=CONTENT, va="center")
     save(figure, "graph.svg")
 
 
