@@ -39,21 +39,21 @@ GAP = 4
 
 
 @torch.no_grad()
-def main() -> None:
-    """Draws all of them."""
+def main(out: Path = OUT) -> None:
+    """Draws all of them into a folder."""
     plt.rcParams.update({"font.size": 10, "svg.hashsalt": "rwae", "axes.edgecolor": DATA})
-    OUT.mkdir(exist_ok=True)
+    out.mkdir(exist_ok=True)
     model = load_weights(ROOT / "weights" / "sprites")[0]
     clips = {name: clip(ROOT / path) for name, path in EXAMPLES.items()}
-    graph()
-    codes(model, clips)
-    swaps(model, clips)
-    between(model, clips)
-    prior(model)
-    throughput()
+    graph(out)
+    codes(model, clips, out)
+    swaps(model, clips, out)
+    between(model, clips, out)
+    prior(model, out)
+    throughput(out)
 
 
-def graph() -> None:
+def graph(out: Path) -> None:
     """The inference model and the generative model, eqs. 5 and 4."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2))
     for axes, title in ((left, "inference: a clip is taken apart"), (right, "generation: a clip is put together")):
@@ -77,13 +77,13 @@ def graph() -> None:
     left.text(5.8, bottom, "$q(z^c\\,|\\,x_{1:T})$: all frames, in no order", color=CONTENT, va="center")
     right.text(5.0, 5.3, "$p(z^m_t\\,|\\,z^m_{<t})$: the recurrent prior", color=MOTION, ha="center")
     right.text(5.8, bottom, "$p(z^c) = N(0, I)$: drawn once a clip", color=CONTENT, va="center")
-    save(figure, "graph.svg")
+    save(figure, out / "graph.svg")
 
 
-def codes(model: RWAE, clips: dict[str, Tensor]) -> None:
+def codes(model: RWAE, clips: dict[str, Tensor], out: Path) -> None:
     """z^c as a strip and z^m as curves, below the frames that they come from."""
     figure, rows = plt.subplots(
-        3, len(clips), figsize=(11, 4.4), height_ratios=(0.75, 0.3, 1.5), layout="constrained", squeeze=False
+        3, len(clips), figsize=(11, 4.2), height_ratios=(0.62, 0.3, 1.5), layout="constrained", squeeze=False
     )
     for (frames, strip, curves), (name, x) in zip(rows.T, clips.items(), strict=True):
         latents = model.encode(x[None])
@@ -97,16 +97,16 @@ def codes(model: RWAE, clips: dict[str, Tensor]) -> None:
         for axes in (frames, strip):
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-    save(figure, "codes.png")
+    save(figure, out / "codes.png")
 
 
-def swaps(model: RWAE, clips: dict[str, Tensor]) -> None:
+def swaps(model: RWAE, clips: dict[str, Tensor], out: Path) -> None:
     """Rows keep z^c, columns keep z^m; the third of each is new, drawn from its prior."""
     encoded = [model.encode(x[None]) for x in clips.values()]
     frames = encoded[0].z_m.shape[1]
     drawn = model.sample(1, frames, [torch.Generator().manual_seed(11)])
     names = [*(f"{name}.mp4" for name in clips), "from the prior"]
-    figure, axes = plt.subplots(3, 3, figsize=(11, 3.3), layout="constrained")
+    figure, axes = plt.subplots(3, 3, figsize=(11, 2.5), layout="constrained")
     for row, kept in enumerate([*encoded, drawn]):
         for column, moved in enumerate([*encoded, drawn]):
             cell = axes[row, column]
@@ -117,11 +117,13 @@ def swaps(model: RWAE, clips: dict[str, Tensor]) -> None:
             if row == 0:
                 cell.set_title(f"$z^m$ {names[column]}", color=MOTION)
             if column == 0:
-                cell.set_ylabel(f"$z^c$ {names[row]}".replace(" from", "\nfrom").replace(" ", "\n", 1), color=CONTENT)
-    save(figure, "swaps.png")
+                cell.set_ylabel(
+                    f"$z^c$\n{names[row].removesuffix('.mp4').removeprefix('from the ')}", color=CONTENT, fontsize=9
+                )
+    save(figure, out / "swaps.png")
 
 
-def between(model: RWAE, clips: dict[str, Tensor]) -> None:
+def between(model: RWAE, clips: dict[str, Tensor], out: Path) -> None:
     """From one clip's code to the other's, the other code kept."""
     (a, b), shares = (model.encode(x[None]) for x in clips.values()), torch.linspace(0, 1, 8)[:, None]
     middle = a.z_m.shape[1] // 2
@@ -135,10 +137,10 @@ def between(model: RWAE, clips: dict[str, Tensor]) -> None:
         axes.imshow(side_by_side(made))
         axes.set_title(title, color=colour)
         axes.axis("off")
-    save(figure, "between.png")
+    save(figure, out / "between.png")
 
 
-def prior(model: RWAE) -> None:
+def prior(model: RWAE, out: Path) -> None:
     """Motion out of the recurrent prior: one seed at three temperatures."""
     figure, rows = plt.subplots(1, 3, figsize=(11, 2.6), sharey=True, layout="constrained")
     for axes, temperature in zip(rows, (0.3, 1.0, 1.5), strict=True):
@@ -146,10 +148,10 @@ def prior(model: RWAE) -> None:
         axes.plot(np.arange(1, 61), drawn.z_m[0, :, :6], linewidth=1)
         axes.set(title=f"temperature {temperature}", xlabel="frame t", xlim=(1, 60))
     rows[0].set_ylabel("six of $z^m_t$")
-    save(figure, "prior.png")
+    save(figure, out / "prior.png")
 
 
-def throughput() -> None:
+def throughput(out: Path) -> None:
     """Requests a second of one core, as benchmarks/results has them."""
     figures = json.loads((ROOT / "benchmarks/results/serving-throughput.json").read_text())["figures"]
     hosts = ("bare", "ours", "LitServe", "plain FastAPI")
@@ -164,7 +166,7 @@ def throughput() -> None:
             axes.text(1, y, f"/{call}, {host}", color="white", va="center", fontsize=8)
     axes.invert_yaxis()
     axes.set(yticks=[], xlabel="requests a second, one core, 64 clients; bars are medians of three rounds")
-    save(figure, "throughput.svg")
+    save(figure, out / "throughput.svg")
 
 
 def clip(path: Path) -> Tensor:
@@ -195,10 +197,9 @@ def arrow(
     axes.annotate("", xy=end, xytext=start, arrowprops=style)
 
 
-def save(figure: Figure, name: str) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Writes a picture without the time at which it was drawn, PNGs in a palette."""
-    path = OUT / name
-    if name.endswith(".svg"):
+    if path.suffix == ".svg":
         figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
         path.write_text("\n".join(_lines(path.read_text().splitlines())) + "\n")
     else:
