@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve test check format audit lock train bench clean
+.PHONY: serve test check format audit lock train bench docs clean
 
 serve: $(VENV)/serve.done ## Serve the models of weights/ on PORT
 	RWAE_PORT=$(PORT) $(BIN)/python -m service
@@ -34,8 +34,11 @@ train: $(VENV)/dev.done ## Train on moving shapes, or: make train PRESET=sprites
 bench: $(VENV)/dev.done ## Measure what this machine can: benchmarks/README.md says what
 	$(BIN)/python -m benchmarks
 
+docs: $(VENV)/docs.done ## Build the documentation into build/docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/docs
+
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .mypy_cache
 
 $(VENV)/%.done: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

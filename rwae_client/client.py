@@ -47,6 +47,7 @@ def _signed(method: Any, make: Callable[..., object]) -> Any:
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     result = str(call.return_annotation).removeprefix("Call[").removesuffix("]")
     method.__signature__ = call.replace(parameters=[own, *call.parameters.values()], return_annotation=result)
+    method.__annotations__ = {**make.__annotations__, "return": result}
     return method
 
 
