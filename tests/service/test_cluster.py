@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
+import secrets
 import shutil
 import signal
 import socket
@@ -77,7 +79,8 @@ def running(weights_dir: Path, log: Path, replicas: int, **settings: str) -> Ite
     told = {"WEIGHTS_DIR": str(weights_dir), "DECODE_WORKERS": "2", **settings}
     folder = tempfile.mkdtemp(prefix="ray")  # a short name, as sockets' may not be long
     environment = {f"RWAE_{name}": value for name, value in told.items()}
-    environment |= {"RAY_TMPDIR": folder, "RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment |= dict(re.findall(r"\b(RAY_\w+)=(\S+)", (ROOT / "Dockerfile").read_text()))
+    environment |= {"RAY_TMPDIR": folder, "RAY_ADDRESS": "local", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with log.open("w") as file:
         started = subprocess.Popen(
             [str(Path(sys.executable).with_name("serve")), "run", str(log.with_suffix(".yaml"))],
@@ -94,7 +97,7 @@ def running(weights_dir: Path, log: Path, replicas: int, **settings: str) -> Ite
                 assert started.poll() is None, log.read_text()
                 yield found
         finally:
-            others = process.children(recursive=True)
+            others = process.children(recursive=True) if process.is_running() else []
             started.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 started.wait(30)
@@ -220,3 +223,7 @@ def test_a_replica_that_dies_under_load_takes_nobody_with_it(two):
     assert max(gaps) < 5, "the other one goes on"
     assert not [status for status in (answer.status_code for when, answer in told if when > recovered) if status != 200]
     wait_for(lambda: not any(worker.is_running() for worker in workers))
+
+
+def test_proxies_are_told_by_the_image_what_the_command_tells_them():
+    assert f"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH={cluster.AT_PROXY} " in (ROOT / "Dockerfile").read_text()

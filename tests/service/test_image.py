@@ -38,7 +38,7 @@ globals().update(contract())
 
 SYSTEM = {"dev", "proc", "sys"}
 """Folders that are no files of the image's."""
-RUNTIME = {"/etc", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/run", "/run/.containerenv"}
+RUNTIME = {"/", "/etc", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/run", "/run/.containerenv"}
 """What those that run containers lay into them as they start them."""
 
 
