@@ -28,6 +28,7 @@ RUN pip --python /opt/rwae/bin/python install ".[$EXTRAS]" \
 # Bytecode is compiled here, as nothing can be written where it runs.
 COPY rwae_core /app/rwae_core
 COPY rwae_client /app/rwae_client
+COPY rwae_client /app/rwae_client
 COPY service /app/service
 COPY weights /app/weights
 RUN /opt/rwae/bin/python -m compileall -q /app && chmod -R a+rX /app /opt/rwae

@@ -32,6 +32,9 @@ QUEUED = 64
 """Requests that may wait at each proxy for a replica that has room; the next is a 429."""
 RETRY_AFTER_S = 2
 AT_PROXY = f"{proxied.__name__}.{proxied.at_proxy.__name__}"
+STREAM_S = 60
+"""Seconds after which a stream ends, unless a setting says otherwise: Ray's proxy takes what a replica sends, and keeps
+what its client does not read."""
 LEAVES_S = 5
 """What a replica may take to end beyond the time that it gives its requests."""
 ONE_ARENA = {
@@ -82,9 +85,13 @@ def _application() -> FastAPI:
     keep_freed_memory()
     settings = Settings()
     mine = ray.get_runtime_context().get_assigned_resources()
-    shares = {"threads": max(1, math.floor(mine.get("CPU", 1))), "device": ("auto",) if mine.get("GPU") else ("cpu",)}
+    own = {
+        "threads": max(1, math.floor(mine.get("CPU", 1))),
+        "device": ("auto",) if mine.get("GPU") else ("cpu",),
+        "max_stream_s": STREAM_S,
+    }
     settings = settings.model_copy(
-        update={name: share for name, share in shares.items() if name not in settings.model_fields_set}
+        update={name: value for name, value in own.items() if name not in settings.model_fields_set}
     )
     logs.configure(settings.log_format, settings.log_level)
     return create_app(settings)

@@ -29,6 +29,7 @@ import psutil
 import pytest
 import test_contract
 import test_metrics
+import test_stream
 import yaml
 from elsewhere import MODULES, contract
 from serving import ROOT, apng, metric, wait_for
@@ -41,9 +42,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="looks into the cluster's processes"),
 ]
-COUNTING = test_contract.test_metrics_count
-"""Counters are each replica's own."""
-globals().update(contract([module for module in MODULES if module is not test_metrics], left_out=[COUNTING]))
+COUNTING = [test_contract.test_metrics_count, test_stream.test_streams_and_others_take_turns]
+"""They look at counters, which are each replica's own."""
+globals().update(contract([module for module in MODULES if module is not test_metrics], left_out=COUNTING))
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,9 @@ def small(weights_dir, tmp_path_factory) -> Iterator[httpx.Client]:
         yield found.client
 
 
-def test_one_replica_counts_as_a_server_does(mixed):
-    COUNTING(mixed)
+@pytest.mark.parametrize("test", COUNTING)
+def test_one_replica_counts_as_a_server_does(mixed, test):
+    test(mixed)
 
 
 def test_the_same_request_gets_the_same_answer_of_either(two):
