@@ -28,6 +28,7 @@ RUN pip --python /opt/rwae/bin/python install ".[$EXTRAS]" \
 # Bytecode is compiled here, as nothing can be written where it runs.
 COPY rwae_core /app/rwae_core
 COPY rwae_client /app/rwae_client
+COPY rwae_client /app/rwae_client
 COPY service /app/service
 COPY weights /app/weights
 RUN /opt/rwae/bin/python -m compileall -q /app && chmod -R a+rX /app /opt/rwae
@@ -50,7 +51,7 @@ ENV PATH=/opt/rwae/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONPATH=/app \
-    RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=service.cluster.at_proxy \
+    RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=service.edge.proxied.at_proxy \
     RAY_USAGE_STATS_ENABLED=0 \
     RWAE_HOST=0.0.0.0 \
     RWAE_PORT=8000 \

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from rwae_core.memory import return_freed_memory
 from service import errors, openapi, pages, routes, tracing
+from service.devices import resolve_devices
 from service.edge.body import BodyLimit, Linger
 from service.edge.clients import Clients
 from service.edge.deadline import Deadline
@@ -25,7 +26,7 @@ from service.library import Library
 from service.media import MediaRooms
 from service.metrics import Metrics
 from service.networks import Budget
-from service.settings import Settings, resolve_devices
+from service.settings import Settings
 from service.streams import Streams
 from service.weights_folder import Watch, WeightsFolder
 

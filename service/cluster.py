@@ -1,7 +1,6 @@
 """The same application on Ray Serve, a replica for each GPU or share of a host's CPUs; needs the extra `cluster`.
 
     serve run service.cluster:build replicas=2 cpus=1
-    serve run deploy/ray/serve.yaml
 
 Ray's proxy takes requests, bounds how many wait, and gives each to the replica with the fewest. What a replica has of
 its own, and so does not know of the others': engine and queue, decoding processes, models in memory, `/metrics`,
@@ -20,12 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.deployment import Application
-from starlette.middleware import Middleware
 
 from rwae_core.memory import keep_freed_memory
 from service import logs
 from service.app import create_app
-from service.edge.proxied import Proxied
+from service.edge import proxied
 from service.settings import Settings
 
 ONGOING = 32
@@ -33,10 +31,12 @@ ONGOING = 32
 QUEUED = 64
 """Requests that may wait at each proxy for a replica that has room; the next is a 429."""
 RETRY_AFTER_S = 2
+AT_PROXY = f"{proxied.__name__}.{proxied.at_proxy.__name__}"
+STREAM_S = 60
+"""Seconds after which a stream ends, unless a setting says otherwise: Ray's proxy takes what a replica sends, and keeps
+what its client does not read."""
 LEAVES_S = 5
 """What a replica may take to end beyond the time that it gives its requests."""
-ANSWERS_S = 5
-"""What may pass on the way to a replica and back beyond the time that it may take itself."""
 ONE_ARENA = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_TRIM_THRESHOLD_": f"{2**31 - 1}",
@@ -58,8 +58,8 @@ class Size(BaseModel):
 
 def build(size: Size) -> Application:
     """The application for `serve run`, made in each replica, so that nothing but its name is sent there."""
-    # The proxies of a cluster that is started for this inherit it. Those of one that runs have it, as the image does.
-    os.environ.setdefault("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "service.cluster.at_proxy")
+    # A cluster that `serve run` starts for this inherits it; one that runs, or reads a file, has to have it already.
+    os.environ.setdefault("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", AT_PROXY)
     many: dict[str, Any] = (
         {"num_replicas": size.replicas}
         if size.max_replicas is None
@@ -80,20 +80,18 @@ def build(size: Size) -> Application:
     ).bind()
 
 
-def at_proxy() -> list[Middleware]:
-    """What Ray's proxies put before the replicas; `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH` names it to them."""
-    settings = Settings()
-    return [Middleware(Proxied, seconds=settings.upload_timeout_s + settings.request_timeout_s + ANSWERS_S)]
-
-
 def _application() -> FastAPI:
     """The application, within its replica's share of the host."""
     keep_freed_memory()
     settings = Settings()
     mine = ray.get_runtime_context().get_assigned_resources()
-    shares = {"threads": max(1, math.floor(mine.get("CPU", 1))), "device": ("auto",) if mine.get("GPU") else ("cpu",)}
+    own = {
+        "threads": max(1, math.floor(mine.get("CPU", 1))),
+        "device": ("auto",) if mine.get("GPU") else ("cpu",),
+        "max_stream_s": STREAM_S,
+    }
     settings = settings.model_copy(
-        update={name: share for name, share in shares.items() if name not in settings.model_fields_set}
+        update={name: value for name, value in own.items() if name not in settings.model_fields_set}
     )
     logs.configure(settings.log_format, settings.log_level)
     return create_app(settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -22,16 +21,15 @@ from rwae_core.media.errors import (
     UndecodableMediaError,
     UnsupportedMediaError,
 )
+from service import problems
 from service.edge.context import Context
 from service.engine import ClosedError, DeadlineError, QueueFullError
 from service.library import NoModelError, UnknownModelError
 from service.memory import MemoryShortError
 from service.networks import ModelUnavailableError
+from service.problems import Kind
 
 logger = logging.getLogger(__name__)
-
-RETRY_AFTER_S = 5
-MEDIA_TYPE = "application/problem+json"
 
 
 class FieldError(Exception):
@@ -94,31 +92,12 @@ class NotReadyError(Exception):
     """The service starts or ends."""
 
 
-class ReplicaLostError(Exception):
-    """The replica of a cluster that had the request has ended."""
-
-    retry_after_s = 1
-
-    def __init__(self) -> None:
-        super().__init__("The process that was at work on this request has ended: try again, another one will answer.")
-
-
 class UnreadableBodyError(Exception):
     """Stands for FastAPI's and the form parser's own 400: a body of which nothing can be made."""
 
 
 class UnlistedError(Exception):
     """Stands for everything that is not in the table, and says nothing about it."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One row: status, the tail of the problem's `type`, its title, and an example of its `detail`."""
-
-    status: int
-    name: str
-    title: str
-    example: str
 
 
 KINDS: dict[type[Exception], Kind] = {
@@ -166,9 +145,7 @@ KINDS: dict[type[Exception], Kind] = {
         "Not what the model reads",
         "file: The file holds sound only, and the model reads pictures.",
     ),
-    QueueFullError: Kind(
-        429, "queue-full", "Too many requests wait", "Too many requests are waiting: try again in about 2 s."
-    ),
+    QueueFullError: problems.QUEUE_FULL,
     ClientBusyError: Kind(
         429,
         "client-busy",
@@ -181,13 +158,7 @@ KINDS: dict[type[Exception], Kind] = {
         "Too many streams are running",
         "As many streams are running as may be, 8: try again later, or ask for a number of frames without 'stream'.",
     ),
-    NotReadyError: Kind(503, "not-ready", "Not ready", "The models are being loaded: try again soon."),
-    ReplicaLostError: Kind(
-        503,
-        "replica-lost",
-        "The request was lost",
-        "The process that was at work on this request has ended: try again, another one will answer.",
-    ),
+    NotReadyError: problems.NOT_READY,
     NoModelError: Kind(503, "no-model", "No model is loaded", "No model is loaded; the log of the service says why."),
     MemoryShortError: Kind(
         503,
@@ -208,12 +179,7 @@ KINDS: dict[type[Exception], Kind] = {
         "No room for uploads",
         "The service has no room for this upload at the moment: try again later, or send a smaller file.",
     ),
-    DeadlineError: Kind(
-        504,
-        "deadline",
-        "Not done in time",
-        "The answer was not there within 30 s: ask for less, or send a shorter clip.",
-    ),
+    DeadlineError: problems.LATE,
     MediaTimeoutError: Kind(
         504, "deadline", "Not done in time", "file: The file was not decoded in time: send a shorter clip."
     ),
@@ -255,24 +221,11 @@ def problem(error: Exception, context: Context) -> JSONResponse:
     elif kind is None:
         kind = KINDS[UnlistedError]
         detail = kind.example
-    context.rejected = kind.name
-    if kind.status in (429, 503):
-        headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
+    if kind.status in (429, 503) and hasattr(error, "retry_after_s"):
+        headers["Retry-After"] = str(error.retry_after_s)
     if kind.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(
-        {
-            "type": f"urn:problem-type:rwae:{kind.name}",
-            "title": kind.title,
-            "status": kind.status,
-            "detail": detail,
-            "request_id": context.id,
-            **({} if field is None else {"field": field}),
-        },
-        kind.status,
-        headers,
-        MEDIA_TYPE,
-    )
+    return kind.told(detail, context, field=field, headers=headers)
 
 
 def register(app: fastapi.FastAPI) -> None:
@@ -291,11 +244,11 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI of the errors with these statuses, each with an example."""
     described: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
-        rows = {kind.name: kind for kind in reversed(KINDS.values()) if kind.status == status}
+        rows = {kind.name: kind for kind in reversed([*KINDS.values(), problems.REPLICA_LOST]) if kind.status == status}
         described[status] = {
             "description": "; ".join(row.title for row in rows.values()),
             "content": {
-                MEDIA_TYPE: {
+                problems.MEDIA_TYPE: {
                     "schema": {"$ref": "#/components/schemas/Problem"},
                     "examples": {
                         name: {

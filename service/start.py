@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from rwae_core.memory import keep_freed_memory
 from service import logs
 from service.app import create_app
+from service.devices import DeviceError
 from service.server import serve
-from service.settings import DeviceError, Settings
+from service.settings import Settings
 
 
 class StartError(Exception):

@@ -135,7 +135,7 @@ def _app(weights: Path | None) -> FastAPI:
     try:
         from service import logs  # noqa: PLC0415  torch takes seconds, which a distant service spares
         from service.app import create_app  # noqa: PLC0415
-        from service.settings import DeviceError  # noqa: PLC0415
+        from service.devices import DeviceError  # noqa: PLC0415
         from service.start import StartError, read_settings  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise CommandError(

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.edge.context import context_of
+from service.edge.key import Key
 from service.errors import KeyMissingError, problem
-
-
-class Key:
-    """A key as it is kept: hashed, with a salt that the process draws and never tells."""
-
-    _salt: ClassVar[bytes] = secrets.token_bytes(32)
-
-    def __init__(self, plain: str) -> None:
-        self._digest = hmac.digest(self._salt, plain.encode(), hashlib.sha256)
-
-    @property
-    def name(self) -> str:
-        """Tells keys apart within this process, and gives nothing of them away."""
-        return self._digest.hex()[:16]
-
-    def opens(self, other: Key) -> bool:
-        """Whether both are the same, in constant time."""
-        return hmac.compare_digest(self._digest, other._digest)
-
-    def __repr__(self) -> str:
-        return "Key(…)"
 
 
 class Keys:

@@ -12,8 +12,9 @@ import test_audio_errors
 import test_contract
 import test_errors
 import test_metrics
+import test_stream
 
-MODULES = (test_contract, test_errors, test_audio, test_audio_errors, test_metrics)
+MODULES = (test_contract, test_errors, test_audio, test_audio_errors, test_stream, test_metrics)
 SERVERS = {"client", "mixed", "small"}
 """Fixtures that a module with these tests has to have: clients of servers of `weights_dir`, of `mixed_dir`, and of
 `weights_dir` with uploads of at most 0.25 MB."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
+import secrets
 import shutil
 import signal
 import socket
@@ -27,6 +29,7 @@ import psutil
 import pytest
 import test_contract
 import test_metrics
+import test_stream
 import yaml
 from elsewhere import MODULES, contract
 from serving import ROOT, apng, metric, wait_for
@@ -39,9 +42,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="looks into the cluster's processes"),
 ]
-COUNTING = test_contract.test_metrics_count
-"""Counters are each replica's own."""
-globals().update(contract([module for module in MODULES if module is not test_metrics], left_out=[COUNTING]))
+COUNTING = [test_contract.test_metrics_count, test_stream.test_streams_and_others_take_turns]
+"""They look at counters, which are each replica's own."""
+globals().update(contract([module for module in MODULES if module is not test_metrics], left_out=COUNTING))
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def running(weights_dir: Path, log: Path, replicas: int, **settings: str) -> Ite
     told = {"WEIGHTS_DIR": str(weights_dir), "DECODE_WORKERS": "2", **settings}
     folder = tempfile.mkdtemp(prefix="ray")  # a short name, as sockets' may not be long
     environment = {f"RWAE_{name}": value for name, value in told.items()}
-    environment |= {"RAY_TMPDIR": folder, "RAY_ADDRESS": "local", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment |= dict(re.findall(r"\b(RAY_\w+)=(\S+)", (ROOT / "Dockerfile").read_text()))
+    environment |= {"RAY_TMPDIR": folder, "RAY_ADDRESS": "local", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with log.open("w") as file:
         started = subprocess.Popen(
             [str(Path(sys.executable).with_name("serve")), "run", str(log.with_suffix(".yaml"))],
@@ -94,7 +98,7 @@ def running(weights_dir: Path, log: Path, replicas: int, **settings: str) -> Ite
                 assert started.poll() is None, log.read_text()
                 yield found
         finally:
-            others = process.children(recursive=True)
+            others = process.children(recursive=True) if process.is_running() else []
             started.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 started.wait(30)
@@ -134,8 +138,9 @@ def small(weights_dir, tmp_path_factory) -> Iterator[httpx.Client]:
         yield found.client
 
 
-def test_one_replica_counts_as_a_server_does(mixed):
-    COUNTING(mixed)
+@pytest.mark.parametrize("test", COUNTING)
+def test_one_replica_counts_as_a_server_does(mixed, test):
+    test(mixed)
 
 
 def test_the_same_request_gets_the_same_answer_of_either(two):
@@ -220,3 +225,7 @@ def test_a_replica_that_dies_under_load_takes_nobody_with_it(two):
     assert max(gaps) < 5, "the other one goes on"
     assert not [status for status in (answer.status_code for when, answer in told if when > recovered) if status != 200]
     wait_for(lambda: not any(worker.is_running() for worker in workers))
+
+
+def test_proxies_are_told_by_the_image_what_the_command_tells_them():
+    assert f"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH={cluster.AT_PROXY} " in (ROOT / "Dockerfile").read_text()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import httpx
 import pytest
 import uvicorn
-from serving import wait_for
+from serving import ROOT, wait_for
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from test_errors import problem
@@ -129,3 +131,10 @@ def test_nobody_waits_for_ever():
 def test_what_has_begun_may_take_its_time():
     with behind(begun) as client:
         assert client.get("/", headers={"X-Request-ID": "mine"}).text == "somemore"
+
+
+def test_a_proxy_starts_soon():
+    """Ray kills those that do not: they must not wait for torch."""
+    told = "import sys, service.edge.proxied as proxied; proxied.at_proxy(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -12,8 +12,9 @@ import torch
 from pydantic import ValidationError
 
 from service.cpus import available_cpus
-from service.edge.keys import Key
-from service.settings import DeviceError, Settings, resolve_devices
+from service.devices import DeviceError, resolve_devices
+from service.edge.key import Key
+from service.settings import Settings
 from service.weights_folder import load_library
 
 
