@@ -138,7 +138,12 @@ def test_it_has_no_compiler_tests_or_caches(running):
     assert not [folder for folder in packages.rglob("test*") if folder.is_dir() and folder.name in ("test", "tests")]
     assert not list(running.root.glob("root/.cache/*"))
     assert not list(running.root.glob("opt/rwae/bin/pip*"))
-    assert sorted(path.name for path in (running.root / "app").iterdir()) == ["rwae_client", "rwae_core", "service", "weights"]
+    assert sorted(path.name for path in (running.root / "app").iterdir()) == [
+        "rwae_client",
+        "rwae_core",
+        "service",
+        "weights",
+    ]
 
 
 def test_under_load_it_writes_nowhere_else(weights_dir):

@@ -122,7 +122,7 @@ def test_a_killed_run_goes_on_with_other_numbers_of_processes(drawn_sprites: Pat
         ({"TORCHELASTIC_RUN_ID": "x", "LOCAL_RANK": "64"}, ["--device", "cuda"], "process 64 on this host has no GPU"),
     ],
 )
-def test_processes_that_cannot_work_together_are_told_why(  # noqa: PLR0917  pytest's fixtures
+def test_processes_that_cannot_work_together_are_told_why(
     environment: dict[str, str],
     arguments: list[str],
     message: str,
