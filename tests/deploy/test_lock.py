@@ -8,7 +8,7 @@ from collections import defaultdict
 from importlib import metadata
 
 import pytest
-from files import DEPLOY, ROOT
+from deployed import DEPLOY, ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 

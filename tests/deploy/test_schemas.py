@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from files import DEPLOY, KUBERNETES, ROOT, assert_passes, documents, values
+from deployed import DEPLOY, KUBERNETES, ROOT, assert_passes, documents, values
 
 PLAIN = sorted(path for path in KUBERNETES.glob("*.yaml") if path.name != "rayservice.yaml")
 

@@ -6,7 +6,7 @@ import re
 import tomllib
 
 import pytest
-from files import DEPLOY, KUBERNETES, ROOT, documents, values
+from deployed import DEPLOY, KUBERNETES, ROOT, documents, values
 
 from service.app import create_app
 from service.settings import Settings
