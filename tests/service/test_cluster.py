@@ -59,13 +59,18 @@ class Cluster:
         found = []
         for child in self.process.children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if child.cmdline()[0].startswith("ray::ServeReplica:rwae:"):
+                if "".join(child.cmdline()).startswith("ray::ServeReplica:rwae:"):  # of those that ended it is empty
                     found.append(child)
         return found
 
     def answering(self) -> set[float]:
         """When each replica that takes requests was started."""
-        return {metric(self.client, "process_start_time_seconds") for _ in range(20)}
+        answers = [self.client.get("/metrics") for _ in range(20)]
+        return {
+            float(moment)
+            for answer in answers
+            for moment in re.findall(r"^process_start_time_seconds (\S+)$", answer.text, re.MULTILINE)
+        }
 
 
 @contextlib.contextmanager
