@@ -55,8 +55,7 @@ def _examples(*lines: str) -> str:
 @app.command(
     epilog=_examples(
         "rwae serve",
-        "rwae serve --port 9000 --weights weights",
-        "RWAE_THREADS=2 RWAE_API_KEYS=secret rwae serve",
+        "RWAE_THREADS=2 RWAE_API_KEYS=secret rwae serve --port 9000 --weights weights",
     )
 )
 def serve(

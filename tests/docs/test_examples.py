@@ -24,9 +24,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from fences import EXAMPLES, PAGES, ROOT, TEXT, Example, commands, fences, module_of, statements
 from typer.testing import CliRunner
 
-from examples import EXAMPLES, PAGES, ROOT, TEXT, Example, commands, fences, module_of, statements
 from rwae_client import Client
 from service.command.asking import UNSHARED
 from service.command.verbs import app as rwae

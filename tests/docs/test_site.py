@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from examples import ROOT
+from fences import ROOT
 
 LOADED = re.compile(
     r"""<(?:script|img|source|video|audio|iframe|link rel="stylesheet")[^>]*(?:src|href)="(?:https?:)?//"""

@@ -155,7 +155,7 @@ def spawn(*arguments: str, **environment: str) -> subprocess.CompletedProcess[by
 
 def test_without_an_address_the_models_answer_in_the_process(weights_dir: Path, tmp_path: Path) -> None:
     """More than a shared service allows, too; and what it says goes to standard error alone."""
-    made = spawn("generate", "-n", "16", "--frames", "100", "--seed", "7", RWAE_WEIGHTS_DIR=str(weights_dir))
+    made = spawn("generate", "-n", "11", "--frames", "100", "--seed", "7", RWAE_WEIGHTS_DIR=str(weights_dir))
     assert made.returncode == 0, made.stderr
     assert made.stdout[4:8] == b"ftyp"
     lost = spawn("generate", "-o", str(tmp_path / "a.mp4"), "--weights", str(tmp_path))
@@ -163,11 +163,13 @@ def test_without_an_address_the_models_answer_in_the_process(weights_dir: Path, 
     assert lost.stderr.decode().splitlines()[-1] == "error: No model is loaded; the log of the service says why."
 
 
-def test_settings_that_are_wrong_are_told(tmp_path: Path) -> None:
-    for command in (("serve",), ("models",)):
-        wrong = spawn(*command, RWAE_THREADS="0")
-        assert wrong.returncode == FAILED
-        assert wrong.stderr.decode().startswith("error: RWAE_THREADS: Input should be greater than or equal to 1")
+@pytest.mark.parametrize("command", ["serve", "models"])
+def test_settings_that_are_wrong_are_told(command: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RWAE_URL")
+    monkeypatch.setenv("RWAE_THREADS", "0")
+    wrong = run(command)
+    assert (wrong.exit_code, wrong.stdout) == (FAILED, "")
+    assert wrong.stderr.startswith("error: RWAE_THREADS: Input should be greater than or equal to 1")
 
 
 def test_serve_serves_and_ends_with_0(weights_dir: Path, tmp_path: Path) -> None:
