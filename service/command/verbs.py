@@ -14,7 +14,6 @@ from rich.table import Table
 from rwae_client import AsyncClient, Clip, Encoding, ProblemError
 from service.command.asking import Meter, Where
 from service.command.failure import FAILED, CommandError, code_of, told
-from service.command.film import side_by_side
 from service.command.inputs import STANDARD, Input, codes_of, inputs, like
 from service.command.options import (
     ApiKey,
@@ -393,6 +392,8 @@ async def _film(
     scale: int | None,
 ) -> bytes:
     """The clips of codes in rows of so many."""
+    from service.command.film import side_by_side  # noqa: PLC0415  FFmpeg takes a while to load, and few want it
+
     if codes[0].modality == "audio":
         raise CommandError("Sounds do not go side by side into one film: give a folder, with a slash at its end.")
     clips = await meter.each("Decoding", codes, lambda each: client.decode(each, format="apng"))

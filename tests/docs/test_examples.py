@@ -190,8 +190,7 @@ def test_shell(example: Example, place: Place) -> None:
             started_and_stopped(statement, place)
         else:
             runs.append(statement)
-    if runs:
-        place.run(["bash"], "set -euo pipefail\n" + place.here("\n".join(runs)))
+    perform(runs, place)
 
 
 @pytest.mark.parametrize("example", [each for each in ALL if each.language == "python"], ids=str)
@@ -218,17 +217,11 @@ EPILOGS = [
 
 
 @pytest.mark.parametrize("example", EPILOGS, ids=lambda example: example.text)
-def test_help_of_the_command_line(example: Example, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What needs no shell runs within this process, which spares the start of another."""
-    monkeypatch.chdir(place.folder)
+def test_help_of_the_command_line(example: Example, place: Place) -> None:
     if serves(example.text):
         started_and_stopped(example.text, place)
-    elif re.search(r"[|<>&;$]", example.text):
-        place.run(["bash"], "set -euo pipefail\n" + place.here(example.text))
     else:
-        monkeypatch.setenv("RWAE_URL", place.url)
-        done = CliRunner().invoke(rwae, shlex.split(place.here(example.text))[1:])
-        assert done.exit_code == 0, done.output
+        perform([example.text], place)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -240,7 +233,19 @@ def test_help_of_modules(name: str, place: Place) -> None:
         elif serves(line):
             started_and_stopped(line, place)
         else:
-            place.run(["bash"], place.here(line))
+            perform([line], place)
+
+
+def perform(statements: list[str], place: Place) -> None:
+    """Runs statements in one shell; commands of `rwae` that want none within this process, which spares many starts."""
+    if not all(re.fullmatch(r"rwae [^|<>&;$]+", statement) for statement in statements):
+        place.run(["bash"], "set -euo pipefail\n" + place.here("\n".join(statements)))
+        return
+    with contextlib.chdir(place.folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RWAE_URL", place.url)
+        for statement in statements:
+            done = CliRunner().invoke(rwae, shlex.split(place.here(statement), comments=True)[1:])
+            assert done.exit_code == 0, f"{statement}\n{done.output}"
 
 
 def started_and_stopped(statement: str, place: Place) -> None:
