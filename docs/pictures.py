@@ -89,9 +89,9 @@ def codes(model: RWAE, clips: dict[str, Tensor], out: Path) -> None:
         latents = model.encode(x[None])
         frames.imshow(side_by_side(x))
         frames.set_title(f"{name}.mp4: x, {len(x)} frames")
-        strip.imshow(latents.z_c, cmap="RdBu_r", vmin=-2.5, vmax=2.5, aspect="auto")
+        strip.imshow(latents.z_c.numpy(), cmap="RdBu_r", vmin=-2.5, vmax=2.5, aspect="auto")
         strip.set_title(f"$z^c$: {latents.z_c.shape[1]} numbers for the whole clip", color=CONTENT)
-        curves.plot(np.arange(1, len(x) + 1), latents.z_m[0], color=MOTION, linewidth=1, alpha=0.8)
+        curves.plot(np.arange(1, len(x) + 1), latents.z_m[0].numpy(), color=MOTION, linewidth=1, alpha=0.8)
         curves.set_title(f"$z^m_t$: {latents.z_m.shape[2]} numbers a frame", color=MOTION)
         curves.set(xlabel="frame t", xlim=(1, len(x)), ylim=(-3.2, 3.2))
         for axes in (frames, strip):
@@ -145,7 +145,7 @@ def prior(model: RWAE, out: Path) -> None:
     figure, rows = plt.subplots(1, 3, figsize=(11, 2.6), sharey=True, layout="constrained")
     for axes, temperature in zip(rows, (0.3, 1.0, 1.5), strict=True):
         drawn = model.sample(1, 60, [torch.Generator().manual_seed(3)], temperature=temperature)
-        axes.plot(np.arange(1, 61), drawn.z_m[0, :, :6], linewidth=1)
+        axes.plot(np.arange(1, 61), drawn.z_m[0, :, :6].numpy(), linewidth=1)
         axes.set(title=f"temperature {temperature}", xlabel="frame t", xlim=(1, 60))
     rows[0].set_ylabel("six of $z^m_t$")
     save(figure, out / "prior.png")
