@@ -47,7 +47,6 @@ const host = {
 
 const together = new Together((playing, share) => {
   at("play").textContent = playing ? "Pause all" : "Play all";
-  at("play").setAttribute("aria-pressed", playing);
   if (document.activeElement !== at("position") || playing) at("position").value = share;
 });
 const slots = ["A", "B"].map((letter) => new Slot(letter, at("sources"), host));
@@ -96,7 +95,8 @@ async function listModels() {
     if (error.status === 503) setTimeout(listModels, 1000 * (error.retryAfter || 5));
     return;
   }
-  problem.textContent = "";
+  problem.textContent = models.length ? "" : "No model is loaded; the log of the service says why.";
+  if (!models.length) return;
   at("model").replaceChildren(...models.map(({ id, modality }) => new Option(`${id} (${modality})`, id)));
   const defaults = models.filter((model) => model.default);
   choose(defaults.find(({ modality }) => modality === "video") ?? defaults[0] ?? models[0]);
@@ -140,6 +140,7 @@ async function swap(signal) {
   const files = slots.map(({ file }) => file), model = host.model.id;
   const call = (content, motion, format) => ({ path: "swap", form: { content, motion, model, format, ...scale() } });
   const answer = await (await send(call(...files, "json"), { signal })).json();
+  if (files.some((file, index) => file !== slots[index].file)) return; // others have come meanwhile
   clear("swaps");
   const format = suffix().slice(1);
   for (const [index, media] of answer.swaps.entries()) {

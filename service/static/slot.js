@@ -53,8 +53,12 @@ export class Slot {
     }
   }
 
-  /** Is told that the model is another one. */
+  /** Is told that the model is another one, which may read nothing of what is here. */
   reset() {
+    this.player?.end();
+    this.file = this.codes = this.mark = this.player = null;
+    for (const part of [".screen", ".name", ".codes", ".problem"]) this.article.querySelector(part).replaceChildren();
+    this.host.changed();
     const options = this.host.examples.map(({ name, path }) => new Option(name, path));
     this.examples.replaceChildren(new Option("Examples …", ""), ...options);
     this.input.accept = ACCEPTED[this.host.model.modality];

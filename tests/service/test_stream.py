@@ -193,7 +193,6 @@ def test_who_does_not_read_holds_the_stream_up_and_who_leaves_ends_it(weights_di
     with serving(create_app(Settings(weights_dir=weights_dir, threads=1, request_timeout_s=4))) as client:
         started = time.monotonic()
         with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             body = b'{"stream": true, "scale": 8, "temperature": 3}'
             head = (
                 f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
