@@ -198,7 +198,7 @@ def mean(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     return values if count() == 1 else _sum(values) / count()
 
 
-def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replaces gradients by their mean over processes, all in one message."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if count() == 1 or not gradients:

@@ -119,9 +119,9 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
                 batch = random_batch(training, share, generator, windows=chosen.views.recorded_windows)
                 terms = algorithm.terms(phase, batch, generator, iteration / schedule.iterations)
             weighted_sum(terms, weights).backward()
+            processes.average_gradients(algorithm.parameters())
             for name, optimiser in optimisers.items():
                 if name in phase:
-                    processes.average_gradients(parts[name])
                     optimiser.step()
                     optimiser.zero_grad()
             log.add(terms)
