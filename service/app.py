@@ -161,7 +161,7 @@ async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], e
 
     try:
         app.state.engine = engine or await asyncio.to_thread(load)
-    except Exception:
+    except Exception:  # whatever it is: the task's own failure would be told only when the service ends
         logger.exception("the models cannot be loaded, so nothing can be served")
         return
     logger.info("serving %s", ", ".join(app.state.engine.library.models) or "no model")
