@@ -23,7 +23,7 @@ from service.edge.named import Named
 from service.engine import Engine
 from service.library import Library
 from service.media import MediaRooms
-from service.metrics import Metrics
+from service.metrics import Live, Metrics
 from service.networks import Budget
 from service.settings import Settings, resolve_devices
 from service.weights_folder import Watch, WeightsFolder
@@ -79,7 +79,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     )
     app.state.settings, app.state.draining = settings, False
     app.state.engine = app.state.media = app.state.watch = None
-    app.state.metrics = Metrics(lambda: app.state.engine, lambda: app.state.media, devices)
+    app.state.metrics = Metrics(Live(lambda: app.state.engine, lambda: app.state.media, devices))
     app.include_router(routes.calls)
     app.include_router(routes.probes)
     errors.register(app)
