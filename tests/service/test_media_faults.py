@@ -154,7 +154,7 @@ def lives(pid: int) -> bool:
 
 
 def test_no_temporary_file_can_be_made(client, monkeypatch):
-    """Small uploads stay in memory, and are answered; large ones are refused for now."""
+    """Small uploads stay in memory, and are answered; large ones are refused until there is room again."""
     large = apng(1) + bytes(2 * 2**20)  # what follows the end of a PNG is none of it
     monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
     response = encode(client, large)
