@@ -24,7 +24,7 @@ from service.edge.named import Named
 from service.engine import Engine
 from service.library import Library
 from service.media import MediaRooms
-from service.metrics import Metrics
+from service.metrics import Live, Metrics
 from service.networks import Budget
 from service.settings import Settings
 from service.streams import Streams
@@ -81,7 +81,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> FastAPI:
     app.state.settings, app.state.draining = settings, False
     app.state.engine = app.state.media = app.state.watch = None
     app.state.streams = Streams(settings.max_streams)
-    app.state.metrics = Metrics(lambda: app.state.engine, lambda: app.state.media, app.state.streams, devices)
+    live = Live(lambda: app.state.engine, lambda: app.state.media, devices)
+    app.state.metrics = Metrics(live, app.state.streams)
     app.include_router(routes.calls)
     app.include_router(routes.probes)
     app.mount("/static", pages.FILES)
@@ -159,7 +160,7 @@ async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], e
 
     try:
         app.state.engine = engine or await asyncio.to_thread(load)
-    except Exception:
+    except Exception:  # whatever it is: the task's own failure would be told only when the service ends
         logger.exception("the models cannot be loaded, so nothing can be served")
         return
     logger.info("serving %s", ", ".join(app.state.engine.library.models) or "no model")

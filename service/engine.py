@@ -29,8 +29,9 @@ __all__ = ["ClosedError", "DeadlineError", "Done", "Engine", "MemoryShortError",
 
 logger = logging.getLogger(__name__)
 
-QUEUED_PASSES = 16
-"""The queue is full, too, with works for this many full passes: more would wait for longer than anybody does."""
+QUEUED_PASSES = 64
+"""The queue is full, too, with works for this many full passes: some seconds on most devices, and no fewer than a few
+of the longest clips."""
 STARTED_PASSES = 2
 """A device has works for this many full passes under way, as most of them go through it twice."""
 

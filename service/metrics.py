@@ -24,25 +24,12 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
 
 class Metrics(Observer):
-    """Counters of one application, in a registry of their own.
+    """Counters of one application, in a registry of their own; `live` and `streams` are looked up beside them."""
 
-    Args:
-        engine: The engine, once there is one.
-        media: The rooms, once there are any.
-        streams: Those that run.
-        devices: Where models run.
-    """
-
-    def __init__(
-        self,
-        engine: Callable[[], Engine | None],
-        media: Callable[[], MediaRooms | None],
-        streams: Streams,
-        devices: Sequence[torch.device],
-    ) -> None:
+    def __init__(self, live: Live, streams: Streams) -> None:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        registry.register(_Live(engine, media, devices))
+        registry.register(live)
         running = Gauge("rwae_streams", "Streams that are being sent", registry=registry)
         running.set_function(lambda: streams.running)
         self._requests = Counter("rwae_requests", "Requests answered", ("route", "method", "status"), registry=registry)
@@ -105,8 +92,14 @@ class Metrics(Observer):
         return generate_latest(self._registry)
 
 
-class _Live(Collector):
-    """What is looked up when it is asked for."""
+class Live(Collector):
+    """What is looked up when it is asked for.
+
+    Args:
+        engine: The engine, once there is one.
+        media: The rooms, once there are any.
+        devices: Where models run.
+    """
 
     def __init__(
         self,

@@ -26,6 +26,8 @@ Reason = Literal["died", "timed_out", "out_of_memory", "leaked", "cancelled"]
 """What a process was replaced for."""
 
 STARTUP_S = 60.0
+ENDING_S = 5.0
+"""Seconds that a process whose socket has closed may take to end by itself."""
 KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG")
 """What a process sees of the environment; keys are none of its business."""
 LEAK_SHARE = 4
@@ -162,8 +164,12 @@ class DecodingProcess:
         except CancelledError as unwanted:
             self.close()
             raise LostError("cancelled", unwanted) from unwanted
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as failure:
-            raise self._buried() from failure
+        except (OSError, EOFError) as gone:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDING_S)  # its sockets close before it has ended
+            raise self._buried() from gone
+        except (ValueError, KeyError, TypeError) as garbage:
+            raise self._buried() from garbage
         except BaseException:
             self.close()
             raise
@@ -173,8 +179,6 @@ class DecodingProcess:
 
     def _buried(self) -> LostError:
         """Ends the process and tells what it died of, or was about to."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)  # its sockets close before it has ended
         by_itself = not self.alive
         self.close()
         status = self._process.returncode

@@ -35,7 +35,6 @@ def main() -> None:
         gc.freeze()  # what is here stays, and needs no collecting
         while True:
             serve(channel, limits)
-            gc.collect()  # PyAV's containers and streams refer to each other, and would add up
     except (EOFError, ConnectionError):
         return
     except MemoryError:
@@ -50,6 +49,9 @@ def serve(channel: socket.socket, limits: MediaLimits) -> None:
         header, body = decode(bytes(data), limits, **request)
     except MediaError as error:
         header, body = {"error": type(error).__name__, "message": str(error)}, memoryview(b"")
+    # PyAV's containers and streams refer to each other, and would add up. They go before the answer, on which the pool
+    # looks how much memory is kept.
+    gc.collect()
     send(channel, header, body)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import torch
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
@@ -97,8 +98,7 @@ def open_files(pid: int) -> int:
 
 def children(pid: int) -> list[int]:
     """Processes that a process has started, from whichever of its threads."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    return [child.pid for child in psutil.Process(pid).children()]
 
 
 def metric(client: httpx.Client, name: str, **labels: str) -> float:

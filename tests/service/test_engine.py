@@ -451,17 +451,17 @@ def test_large_works_fill_the_queue_sooner(library):
     engine = Engine(library, [CPU], max_batch_frames=8)
     model = library.find(None)
     with held(engine):
-        first = engine.submit(model, Picky(1, cost=500))  # more than the queue holds, and yet it is taken
+        first = engine.submit(model, Picky(1, cost=2000))  # more than the queue holds, and yet it is taken
         assert engine.full
         with pytest.raises(QueueFullError):
             engine.submit(model, Picky(2))
         first.cancel()
-        small = [engine.submit(model, Picky(3, cost=60)) for _ in range(2)]
-        assert (engine.waiting, engine.waiting_frames) == (2, 120)
+        small = [engine.submit(model, Picky(3, cost=240)) for _ in range(2)]
+        assert (engine.waiting, engine.waiting_frames) == (2, 480)
         assert not engine.full
         with pytest.raises(QueueFullError):
-            engine.submit(model, Picky(4, cost=60))
-        small.append(engine.submit(model, Picky(5, cost=8)))
+            engine.submit(model, Picky(4, cost=240))
+        small.append(engine.submit(model, Picky(5, cost=32)))
         assert engine.full
     assert [future.result().value for future in small] == [3, 3, 5]
     engine.close()
@@ -557,9 +557,9 @@ def test_a_long_work_lets_go_soon_after_its_deadline(engine, record):
     model = engine.library.find("grey")
     work = Generate(64, 16, seed=1)
     engine.submit(model, work).result()
-    took, passed = record.seconds, len(record.passes)
+    passed = len(record.passes)
     with pytest.raises(DeadlineError):
-        engine.submit(model, work, time.monotonic() + took / 4).result()
+        engine.submit(model, work, time.monotonic() + 0.05).result()
     wait_for(lambda: engine.started_frames == 0)
     assert len(record.passes) < 2 * passed
 

@@ -7,6 +7,9 @@ import re
 
 import pytest
 import yaml
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 from serving import ROOT, apng, metric, serving, wait_for
 
@@ -115,11 +118,6 @@ def test_the_dashboard_shows_what_there_is(client):
 
 class TestTraces:
     def test_a_request_is_a_span_with_its_id(self, weights_dir, monkeypatch):
-        pytest.importorskip("opentelemetry.instrumentation.fastapi")
-        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: PLC0415
-
         spans, provider = InMemorySpanExporter(), TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(spans))
         monkeypatch.setattr(tracing, "install", lambda app: tracing.instrument(app, provider))
@@ -145,6 +143,5 @@ class TestTraces:
         assert not any(layer.cls is tracing.Traced for layer in create_app(Settings()).user_middleware)
 
     def test_the_environment_asks(self, monkeypatch):
-        pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:1")
         assert any(layer.cls is tracing.Traced for layer in create_app(Settings()).user_middleware)

@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from numpy.typing import NDArray
@@ -206,9 +207,7 @@ def many_frames_gif(length: int) -> bytes:
 
 def worker_pids() -> list[int]:
     """Decoding processes that this process has started."""
-    tasks = Path("/proc/self/task").iterdir()
-    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    return [child for child in children if is_worker(child)]
+    return [child.pid for child in psutil.Process().children() if is_worker(child.pid)]
 
 
 def is_worker(pid: int) -> bool:
