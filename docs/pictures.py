@@ -16,6 +16,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import numpy as np
+import soundfile
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -25,10 +26,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from rwae_core.config import SpectrumFrames
 from rwae_core.latents import Latents
 from rwae_core.media.decode import decode_video
 from rwae_core.media.limits import MediaLimits
 from rwae_core.model import RWAE
+from rwae_core.recording import decode_recording, encode_recording
+from rwae_core.speech import analyse, as_loud_as, synthesise
 from rwae_core.weights import load_weights
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +54,7 @@ def main(out: Path = OUT) -> None:
     swaps(model, clips, out)
     between(model, clips, out)
     prior(model, out)
+    voices(load_weights(ROOT / "weights" / "librispeech")[0], out)
     throughput(out)
 
 
@@ -149,6 +154,35 @@ def prior(model: RWAE, out: Path) -> None:
         axes.set(title=f"temperature {temperature}", xlabel="frame t", xlim=(1, 60))
     rows[0].set_ylabel("six of $z^m_t$")
     save(figure, out / "prior.png")
+
+
+def voices(model: RWAE, out: Path) -> None:
+    """Spectrograms of two synthetic voices, and of the wave that the first makes of what the second says."""
+    networks = model.config.frame_networks
+    assert isinstance(networks, SpectrumFrames)  # noqa: S101  these weights are of speech
+    config = networks.spectrum
+    waves = [torch.from_numpy(soundfile.read(ROOT / f"examples/voice_{name}.wav", dtype="float32")[0]) for name in "ab"]
+    spectra = [analyse(wave[None], config)[0] for wave in waves]
+    kept, moved = (encode_recording(model, spectrum) for spectrum in spectra)
+    drawn = decode_recording(model, Latents(kept.z_c, moved.z_m)).clamp(0, 1)
+    swapped = synthesise(drawn[None], len(waves[1]), config, phase_of=waves[1][None])
+    shown = {
+        "content: whose voice": spectra[0],
+        "motion: what is said": spectra[1],
+        "swap: that voice says it": analyse(as_loud_as(swapped, waves[1][None]), config)[0],
+    }
+    figure, rows = plt.subplots(3, 1, figsize=(7, 6.4), sharex=True, layout="constrained")
+    for axes, (title, spectrum) in zip(rows, shown.items(), strict=True):
+        extent = (0, len(spectrum) / config.fps, 0, config.sample_rate / 2000)
+        levels = axes.imshow(
+            config.floor_db * (1 - spectrum.T.numpy()),
+            origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-90, vmax=-25,
+        )  # fmt: skip
+        axes.set(ylabel="kHz", xlim=(0, max(map(len, spectra)) / config.fps))
+        axes.set_title(title, loc="left", fontsize=10)
+    rows[-1].set_xlabel("seconds")
+    figure.colorbar(levels, ax=rows, label="level, dB", shrink=0.5)
+    save(figure, out / "voices.png")
 
 
 def throughput(out: Path) -> None:
