@@ -124,7 +124,14 @@ async def arriving(
     """Requests that arrive at random, `rate` a second (Poisson), whether or not those before are answered.
 
     An arrival that finds all `connections` busy is not sent.
+
+    Raises:
+        RuntimeError: the rate, a share of what was measured, is 0.
     """
+    if rate <= 0:
+        raise RuntimeError(
+            "nothing was answered while the rate was measured: leave the machine alone, or give --seconds"
+        )
     crowd, chance, due = _Crowd(port, asked), random.Random(seed), 0.0  # noqa: S311 (arrivals are no secret)
     busy: set[asyncio.Task[None]] = set()
     for number in itertools.cycle(range(len(asked))):

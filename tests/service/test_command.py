@@ -186,6 +186,8 @@ def test_ctrl_c_ends_it_with_130(app, client: httpx.Client, tmp_path: Path) -> N
             [*RWAE, "generate", "--url", str(client.base_url), "-o", str(tmp_path / "a.mp4")],
             cwd=ROOT,
             stderr=subprocess.PIPE,
+            # Whoever runs the tests in the background may ignore it, which children inherit.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         wait_for(lambda: app.state.engine.waiting > 0)
         started.send_signal(signal.SIGINT)
