@@ -80,7 +80,9 @@ def join(wanted: str | None = None) -> torch.device:
             )
         device = torch.device("cuda", gpu)
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
     return device
 
 
