@@ -1,5 +1,6 @@
 """Shapes in signatures are checked while testing, in every module that has tensors."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -40,3 +41,11 @@ def unchecked_shapes() -> Iterator[None]:
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(autouse=True)
+def priority() -> Iterator[None]:
+    """No library leaves the process, and with it browsers and services, at a real-time priority."""
+    yield
+    if hasattr(os, "sched_getscheduler"):
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from browsing import Visit
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from serving import ROOT, own_process
 
-HANGS_S = 240
-"""Far more than any test takes on a busy machine."""
 FLAGS = (
     "--no-sandbox",  # containers' root has none
     "--use-fake-device-for-media-stream",  # a camera that shows a clock, a microphone that beeps
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser that ended in the middle says nothing of the page: once more, with another."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["TargetClosedError"]))
 
 
 @pytest.fixture(scope="session")
@@ -45,34 +33,11 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def browsers(chromium: str) -> Iterator[Callable[[], Browser]]:
-    """The browser that runs, or another one where it has ended."""
+def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        started: list[Browser] = []
-
-        def running() -> Browser:
-            if not started or not started[-1].is_connected():
-                started.append(playwright.chromium.launch(executable_path=chromium, args=FLAGS))
-            return started[-1]
-
-        yield running
-        started[-1].close()
-
-
-@pytest.fixture
-def browser(browsers: Callable[[], Browser]) -> Iterator[Browser]:
-    """A browser that is killed where it hangs: what Playwright evaluates in a page has no time limit."""
-    watchdog = threading.Timer(HANGS_S, _kill_browsers)
-    watchdog.start()
-    yield browsers()
-    watchdog.cancel()
-
-
-def _kill_browsers() -> None:
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "chrom" in process.name():
-                process.kill()
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")
