@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from pydantic import ValidationError
@@ -45,4 +46,8 @@ def start(**given: Any) -> None:
         app = create_app(settings)
     except DeviceError as error:
         raise StartError(str(error)) from error
+    # What is imported stays. Python would now and then look through all of it for garbage, a tenth of a second in which
+    # nobody is answered.
+    gc.collect()
+    gc.freeze()
     serve(app, settings)

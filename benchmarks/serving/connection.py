@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,6 +13,8 @@ from typing_extensions import override
 
 ANSWER_S = 120.0
 """Seconds after which an answer is not waited for any longer."""
+
+STAGE = re.compile(r"(\w+);dur=([\d.]+)")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Answered:
     status: int
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Milliseconds of each stage, as `Server-Timing` has them."""
+        return {name: float(took) for name, took in STAGE.findall(self.headers.get("server-timing", ""))}
 
     def json(self) -> Any:
         """The body, read."""

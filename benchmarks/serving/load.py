@@ -10,7 +10,7 @@ import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.serving.connection import Answered, Asked, Connection, LostError
@@ -25,13 +25,15 @@ KEEP_EVERY = 16
 class Outcome:
     """What became of a request: its number in the list asked, when it was due and done, and its answer.
 
-    `due` and `done` are seconds since the load began; the answer itself is kept of a sample.
+    `due` and `done` are seconds since the load began, `stages` the milliseconds that `Server-Timing` tells of; the
+    answer itself is kept of a sample.
     """
 
     number: int
     due: float
     done: float
     status: int
+    stages: dict[str, float]
     answer: Answered | None
 
     @property
@@ -95,7 +97,7 @@ async def one_by_one(port: int, asked: Sequence[Asked], count: int) -> list[Outc
     for number in itertools.islice(itertools.cycle(range(len(asked))), count):
         due = time.monotonic() - start
         answer = await connection.ask(asked[number])
-        outcomes.append(Outcome(number, due, time.monotonic() - start, answer.status, answer))
+        outcomes.append(Outcome(number, due, time.monotonic() - start, answer.status, answer.stages, answer))
     connection.close()
     return outcomes
 
@@ -118,26 +120,37 @@ async def closed(port: int, asked: Sequence[Asked], clients: int, seconds: float
     return crowd.end()
 
 
-async def arriving(
-    port: int, asked: Sequence[Asked], *, rate: float, seconds: float, connections: int, seed: int = 0
-) -> Load:
-    """Requests that arrive at random, `rate` a second (Poisson), whether or not those before are answered.
+def at_random(rate: float, seconds: float, seed: int = 0) -> Iterator[float]:
+    """Moments at random, `rate` a second (Poisson), the same for the same seed."""
+    chance, due = random.Random(seed), 0.0  # noqa: S311 (arrivals are no secret)
+    while (due := due + chance.expovariate(_some(rate))) < seconds:
+        yield due
 
-    An arrival that finds all `connections` busy is not sent.
 
-    Raises:
-        RuntimeError: the rate, a share of what was measured, is 0.
-    """
+def steadily(rate: float, seconds: float) -> Iterator[float]:
+    """Moments at equal distances, `rate` a second."""
+    return (number / rate for number in range(int(_some(rate) * seconds)))
+
+
+def _some(rate: float) -> float:
     if rate <= 0:
         raise RuntimeError(
             "nothing was answered while the rate was measured: leave the machine alone, or give --seconds"
         )
-    crowd, chance, due = _Crowd(port, asked), random.Random(seed), 0.0  # noqa: S311 (arrivals are no secret)
+    return rate
+
+
+async def arriving(port: int, asked: Sequence[Asked], moments: Iterable[float], *, connections: int) -> Load:
+    """Requests that arrive at moments, in seconds from now, whether or not those before are answered.
+
+    An arrival that finds all `connections` busy is not sent.
+
+    Raises:
+        RuntimeError: the rate of the moments, a share of what was measured, is 0.
+    """
+    crowd = _Crowd(port, asked)
     busy: set[asyncio.Task[None]] = set()
-    for number in itertools.cycle(range(len(asked))):
-        due += chance.expovariate(rate)
-        if due >= seconds:
-            break
+    for number, due in zip(itertools.cycle(range(len(asked))), moments, strict=False):
         await asyncio.sleep(max(0, due - crowd.now))  # of what is late already, too, so that answers are read
         if len(busy) >= connections:
             crowd.load.unsent += 1
@@ -172,7 +185,8 @@ class _Crowd:
         with contextlib.suppress(LostError, TimeoutError, OSError):
             answer = await self._answer(self._asked[number])
         kept = answer if len(self.load.outcomes) % KEEP_EVERY == 0 else None
-        self.load.outcomes.append(Outcome(number, due, self.now, answer.status if answer else LOST, kept))
+        status, stages = (answer.status, answer.stages) if answer else (LOST, {})
+        self.load.outcomes.append(Outcome(number, due, self.now, status, stages, kept))
 
     async def _answer(self, asked: Asked) -> Answered:
         while self._idle:

@@ -44,7 +44,7 @@ def run(seconds: float, say: Callable[[str], None]) -> tuple[dict[str, Any], lis
         say(f"{capacity:.1f}/s at saturation, /encode takes {unloaded:.1f} ms alone; now {TIMES * capacity:.0f}/s")
         with Watch(ours.process.pid) as watch:
             storm = asyncio.run(
-                load.arriving(ours.port, asked, rate=TIMES * capacity, seconds=seconds, connections=CONNECTIONS)
+                load.arriving(ours.port, asked, load.at_random(TIMES * capacity, seconds), connections=CONNECTIONS)
             )
         recovery = storm.drained_s + asyncio.run(_recovery(ours.port, encode, RECOVERED * unloaded))
     minute = min(60.0, seconds / 3)

@@ -117,7 +117,7 @@ async def _all(
 
     telling = asyncio.create_task(tell())
     done, left = await asyncio.gather(
-        load.arriving(port, asked, rate=rate, seconds=seconds, connections=CONNECTIONS), _leave(port, asked, seconds)
+        load.arriving(port, asked, load.at_random(rate, seconds), connections=CONNECTIONS), _leave(port, asked, seconds)
     )
     telling.cancel()
     return done, left

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import os
+import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 from benchmarks import machine
 from benchmarks.serving import __main__ as command
 from benchmarks.serving import hosts, latency, load, overload, soak, throughput, works
-from benchmarks.serving.connection import get, post_json
+from benchmarks.serving.connection import Answered, get, post_json
 from benchmarks.serving.hosts import Host
+from benchmarks.serving.ideal import ORDERS, Ideal
 from benchmarks.serving.verdict import at_least, at_most, none_of
 from benchmarks.serving.watch import Footprint, Watch, growth, typical
 
@@ -63,7 +65,7 @@ def test_clients_ask_when_they_are_answered():
 def test_arrivals_wait_for_nobody():
     async def run(connections: int) -> load.Load:
         async with listening(0.2) as port:
-            return await load.arriving(port, [get("/")], rate=100, seconds=1, connections=connections)
+            return await load.arriving(port, [get("/")], load.at_random(100, 1), connections=connections)
 
     done, capped = asyncio.run(run(64)), asyncio.run(run(4))
     assert not done.unsent
@@ -77,7 +79,7 @@ def test_what_is_late_counts_from_when_it_was_due():
     async def run() -> load.Load:
         async with listening(0.01) as port:
             asyncio.get_running_loop().call_later(0.3, time.sleep, 0.4)
-            return await load.arriving(port, [get("/")], rate=50, seconds=1, connections=64)
+            return await load.arriving(port, [get("/")], load.at_random(50, 1), connections=64)
 
     assert asyncio.run(run()).took_ms()[-1] >= 300
 
@@ -121,6 +123,41 @@ ALONE = {"model": "sprites", "psnr_db": 30.0, "frames": 2, "z_c": [0.5, -1.0], "
 def test_wrong_answers_are_found(changed, fault):
     found = works.difference({**ALONE, **changed}, ALONE)
     assert (found is None) if fault is None else (found or "").startswith(f"{fault} ")
+
+
+def test_an_ideal_server_waits_as_theory_says():
+    """M/D/1 at half load: Pollaczek and Khinchine's mean, and the 99th percentile of Erlang's distribution."""
+    ideal = Ideal([10.0], rate=100, most=8)
+    due = list(load.at_random(50, 4000))
+    times = ideal.took_ms(due, ORDERS["one at a time"])
+    assert len(times) == len(due)
+    assert statistics.fmean(times) == pytest.approx(15, rel=0.02)
+    assert load.quantile(times, 0.99) == pytest.approx(43.4, rel=0.03)
+
+
+def test_steady_arrivals_wait_for_nobody_at_an_ideal_server():
+    due = list(load.steadily(50, 10))
+    assert len(due) == 500
+    assert Ideal([10.0], rate=100, most=8).took_ms(due, ORDERS["one at a time"]) == pytest.approx([10] * 500)
+
+
+@pytest.mark.parametrize("moments", [load.at_random, load.steadily])
+def test_no_rate_is_no_load(moments):
+    with pytest.raises(RuntimeError, match="nothing was answered"):
+        list(moments(0, 1))
+
+
+def test_company_makes_requests_of_an_ideal_server_cheaper():
+    ideal = Ideal([10.0, 10.0, 10.0], rate=400, most=4)  # one takes 10 ms, and so do four
+    assert ideal.took_ms([0.0] * 5, ORDERS["all that wait"]) == pytest.approx([10] * 4 + [20])
+    assert ideal.took_ms([0.0, 1.0], ORDERS["one at a time"]) == pytest.approx([10, 10])
+    assert ideal.took_ms([0.0] * 2, ORDERS["one at a time"]) == pytest.approx([10, 20])
+
+
+def test_answers_tell_their_stages():
+    answer = Answered(200, {"server-timing": "decode;dur=3.4, queue;dur=0.0, model;dur=12.5"}, b"")
+    assert answer.stages == {"decode": 3.4, "queue": 0.0, "model": 12.5}
+    assert Answered(200, {}, b"").stages == {}
 
 
 def footprints(memory: list[float]) -> list[Footprint]:
