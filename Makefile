@@ -3,14 +3,20 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+STARTERS := $(addprefix tests/,benchmarks deploy docs rwae_client rwae_core/media service)
 
 .PHONY: serve test check format audit lock train bench docs clean
 
 serve: $(VENV)/serve.done ## Serve the models of weights/ on PORT
 	RWAE_PORT=$(PORT) $(BIN)/python -m service
 
-test: $(VENV)/dev.done ## Run the tests; those marked slow need `make test ARGS="-m slow"`
+test: $(VENV)/dev.done ## Run the tests, or those that ARGS names: make test ARGS="-m slow tests/service"
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else # what starts services and browsers one by one, as some of it measures time, and what computes side by side
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(STARTERS:%=--ignore %)
+	$(BIN)/python -m pytest $(STARTERS)
+endif
 
 check: $(VENV)/dev.done ## Format, lint and types
 	$(BIN)/ruff format --check .

@@ -138,7 +138,7 @@ def test_what_is_late_is_dropped(weights_dir, engine):
         assert time.monotonic() - started < 5
         problem(client.post("/swap", files={"content": apng(1), "motion": apng(2)}), 504)
         wait_for(lambda: engine.waiting == 0)
-        assert client.get("/metrics").text.count('status="504"} 1.0') == 2
+        wait_for(lambda: client.get("/metrics").text.count('status="504"} 1.0') == 2)
 
 
 def test_decoding_has_the_deadline_too(weights_dir, engine, slow):
