@@ -32,9 +32,9 @@ def streams(address: str) -> float:
 def test_a_stream_plays_while_it_is_made_and_stops(visit, service):
     assert started(visit, 24) < 5, "a second, were the machine idle"
     player = visit.page.locator("#generated video")
-    until(lambda: times(player)[0] > 2)
+    until(lambda: times(player)[0] > 5)
     ahead = player.evaluate("(player) => player.buffered.end(0) - player.currentTime")
-    assert 0 < ahead < 15, "no more is read than is wanted soon"
+    assert 0 < ahead < 30, "no more is read than is wanted soon: 10 s, and what one more read brings"
     assert streams(service) == 1
     assert '"stream":true' in visit.page.locator("#curl").inner_text()
     visit.page.get_by_role("button", name="Cancel").click()
