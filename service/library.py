@@ -16,6 +16,9 @@ from rwae_core.weights import WeightsConfig
 
 logger = logging.getLogger(__name__)
 
+SHIPPED: Mapping[Modality, str] = {"video": "sprites", "audio": "librispeech"}
+"""Of the models that come with the project, those whose swaps are best: the defaults unless another is asked for."""
+
 
 class UnknownModelError(Exception):
     """No model of this name is served."""
@@ -61,7 +64,8 @@ class Library:
     Models may come and go at any time; each answer is of one moment.
 
     Args:
-        default_video: The model for requests that name none; the first by name where it is not there.
+        default_video: The model for requests that name none. Where it is not there or not said, it is what is shipped,
+            and without that the first by name.
         default_audio: The same for audio.
     """
 
@@ -129,7 +133,7 @@ class Library:
         for modality, wished in self._wishes.items():
             found = [model.id for model in shelf.values() if model.modality == modality]
             if found:
-                defaults[modality] = wished if wished in found else found[0]
+                defaults[modality] = next(name for name in (wished, SHIPPED[modality], found[0]) if name in found)
         self._shelf = _Shelf(shelf, defaults)
 
 

@@ -58,9 +58,11 @@ class Settings(BaseSettings):
         description="CPU threads of inference; default: the CPUs this process may use",
     )
     default_video_model: str | None = Field(
-        None, description="video model for requests that name none; default: the first by name"
+        None, description="video model for requests that name none; default: sprites, or else the first by name"
     )
-    default_audio_model: str | None = Field(None, description="the same for audio")
+    default_audio_model: str | None = Field(
+        None, description="the same for audio; default: librispeech, or else the first by name"
+    )
     api_keys: Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_hashed)] = Field(
         (), description="comma-separated keys, one of which every request must bring; none: open to all"
     )

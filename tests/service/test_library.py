@@ -214,6 +214,16 @@ def test_defaults_follow(path, weights_dir, caplog):
     assert folder.library.defaults == {"video": "colour"}
 
 
+def test_what_is_shipped_is_the_default_unless_another_is_asked_for(path):
+    (path / "colour").rename(path / "sprites")
+    folder, other = (WeightsFolder(path, [CPU], Library(default_video=name)) for name in (None, "grey"))
+    for each in (folder, other):
+        each.read()
+        assert next(iter(each.library.models)) == "grey"
+    assert folder.library.defaults == {"video": "sprites"}
+    assert other.library.defaults == {"video": "grey"}
+
+
 def size(path):
     return os.path.getsize(path / "model.safetensors") / 2**20
 
