@@ -75,6 +75,15 @@ def decode_slowly(pool: MediaPool) -> None:
 def strike(pids: list[int], blow: signal.Signals) -> None:
     for pid in pids:
         os.kill(pid, blow)
+    if blow is signal.SIGKILL:  # of which they die in their own time
+        wait_for(lambda: all(map(ended, pids)), 10)
+
+
+def ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def assert_whole(pool: MediaPool, workers: int) -> None:
