@@ -112,8 +112,8 @@ class Meter:
 
     async def each(self, what: str, items: Iterable[Item], work: Callable[[Item], Awaitable[Result]]) -> list[Result]:
         """Results in the order of their items, a few at once; the first error ends it."""
-        todo = list(items)
-        self.say(what, len(todo))
+        parts = list(items)
+        self.say(what, len(parts))
         room = asyncio.Semaphore(AT_ONCE)
 
         async def one(item: Item) -> Result:
@@ -124,7 +124,7 @@ class Meter:
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(item)) for item in todo]
+                tasks = [group.create_task(one(item)) for item in parts]
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
