@@ -74,7 +74,7 @@ class Proxied:
                 said = LATE.told(
                     f"No answer had begun within {self._seconds:g} s: ask for less, or try again.", context
                 )
-        except Exception:
+        except Exception:  # whatever Ray's proxy raised, and it documents nothing: the client gets a documented 503
             logger.exception("a request failed at the proxy")
         finally:
             answering.cancel()
