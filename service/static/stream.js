@@ -1,6 +1,7 @@
 // A video that is played while it is made: what comes is handed to the player as soon as it has room.
 
 const AHEAD_S = 10, BEHIND_S = 10;
+const PIECE = 2 ** 14; // bytes handed over at once, as a single read may bring a minute of video
 
 /** Why this browser cannot play a stream, or null. */
 export function lack() {
@@ -10,9 +11,9 @@ export function lack() {
 
 /**
  * Plays the response to a request into a video element, until it ends or `signal`, which is the request's, aborts it.
- * `onPart` is told of each part's bytes.
+ * `onPiece` is told of each piece's bytes.
  */
-export async function play(video, response, signal, onPart) {
+export async function play(video, response, signal, onPiece) {
   const Kind = sourceKind(), source = new Kind();
   video.disableRemotePlayback = true; // else ManagedMediaSource does not open
   const url = URL.createObjectURL(source);
@@ -23,18 +24,21 @@ export async function play(video, response, signal, onPart) {
   const reader = response.body.getReader();
   try {
     for (;;) {
-      // Not reading is what makes the service wait.
-      while (ahead(video) > AHEAD_S) await happens(video, "timeupdate", signal);
       const { done, value } = await reader.read();
       if (done) break;
-      buffer.appendBuffer(value);
-      await happens(buffer, "updateend", signal);
-      const old = video.currentTime - BEHIND_S;
-      if (buffer.buffered.length && buffer.buffered.start(0) < old - BEHIND_S) {
-        buffer.remove(0, old);
+      for (let at = 0; at < value.length; at += PIECE) {
+        // What waits here is followed by no read, which is what makes the service wait.
+        while (ahead(video) > AHEAD_S) await happens(video, "timeupdate", signal);
+        const piece = value.subarray(at, at + PIECE);
+        buffer.appendBuffer(piece);
         await happens(buffer, "updateend", signal);
+        const old = video.currentTime - BEHIND_S;
+        if (buffer.buffered.length && buffer.buffered.start(0) < old - BEHIND_S) {
+          buffer.remove(0, old);
+          await happens(buffer, "updateend", signal);
+        }
+        onPiece(piece.length);
       }
-      onPart(value.length);
     }
   } finally {
     if (source.readyState === "open" && !buffer.updating) source.endOfStream();
