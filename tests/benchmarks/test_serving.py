@@ -22,7 +22,8 @@ from benchmarks.serving.verdict import at_least, at_most, none_of
 from benchmarks.serving.watch import Footprint, Watch, growth, typical
 
 pytestmark = pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two cores to pin to"
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="pins services to two cores: run it on Linux with as many",
 )
 
 
@@ -238,8 +239,7 @@ def test_a_server_that_does_not_start_says_why():
 
 @pytest.mark.slow
 def test_measures_throughput_beside_others(small, monkeypatch):
-    """Takes about 40 s; needs LitServe (the extra `bench`)."""
-    pytest.importorskip("litserve")
+    """Takes 40 s, and 90 beside other work."""
     monkeypatch.setattr(throughput, "SWEEP", throughput.SWEEP[1:2])
     monkeypatch.setattr(throughput, "WARM_UP_S", 0.2)
     command.main(["throughput", "--rounds", "1", "--seconds", "1"])

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from deployed import DEPLOY, KUBERNETES, ROOT, assert_passes, documents, values
+from ray.serve.schema import ServeDeploySchema
+
+from service import cluster
 
 PLAIN = sorted(path for path in KUBERNETES.glob("*.yaml") if path.name != "rayservice.yaml")
 
@@ -61,12 +64,7 @@ def serve_configurations():
 
 @pytest.mark.parametrize("name", ["rayservice.yaml", "serve.yaml"])
 def test_configurations_of_serve(name):
-    schema = pytest.importorskip(
-        "ray.serve.schema", reason="needs the extra `cluster`: pip install -e '.[dev,cluster]'"
-    )
-    from service import cluster  # noqa: PLC0415
-
-    checked = schema.ServeDeploySchema.model_validate(serve_configurations()[name])
+    checked = ServeDeploySchema.model_validate(serve_configurations()[name])
     (application,) = checked.applications
     module, _, function = application.import_path.partition(":")
     assert module == cluster.__name__

@@ -200,7 +200,7 @@ def test_python(example: Example, place: Place, monkeypatch: pytest.MonkeyPatch)
     exec(compile(place.here(example.text), example.where, "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run JavaScript")
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node, 20 or later: apt-get install nodejs")
 @pytest.mark.parametrize("example", [each for each in ALL if each.language == "js"], ids=str)
 def test_javascript(example: Example, place: Place) -> None:
     told = place.run(["node", "--input-type=module", "-"], place.here(example.text))

@@ -346,7 +346,7 @@ def test_silence_and_full_scale(mixed):
     assert encode(mixed, silent)["lsd_db"] > 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: run it on Linux")
 def test_a_minute_swaps_in_bounded_memory_and_blocks_nobody(mixed_dir, tmp_path):
     voice, _ = soundfile.read(EXAMPLES / "voice_a.wav", always_2d=True)
     minute = file_of(np.resize(voice, (60 * RATE, 1)), "FLAC")

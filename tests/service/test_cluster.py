@@ -35,12 +35,11 @@ from elsewhere import MODULES, contract
 from serving import ROOT, apng, metric, wait_for
 from test_errors import problem
 
-pytest.importorskip("ray", reason="needs the extra `cluster`: pip install -e '.[dev,cluster]'")
 from service import cluster
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="looks into the cluster's processes"),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into the cluster's processes: run it on Linux"),
 ]
 COUNTING = [test_contract.test_metrics_count, test_stream.test_streams_and_others_take_turns]
 """They look at counters, which are each replica's own."""

@@ -319,7 +319,7 @@ def process(weights_dir, tmp_path_factory):
         yield address, started, log
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: run it on Linux")
 def test_malformed_uploads_leave_nothing_behind(process):
     address, started, log = process
     with httpx.Client(base_url=address, timeout=60) as client:

@@ -40,7 +40,7 @@ CLIPS = seeds()
 SOUNDS = frozenset({"wav", "flac", "ogg", "mp3", "webm-opus", "ogg-opus", "mp4-aac"})
 FILMS_WITH_SOUND = frozenset({"mp4-film", "mov"})
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: run it on Linux")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,10 @@ IMAGE_RUN = os.environ.get("IMAGE_RUN", "")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not IMAGE_RUN, reason="IMAGE_RUN does not say what starts the image: see CONTRIBUTING.md"),
-    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="looks into the container's processes"),
+    pytest.mark.skipif(
+        sys.platform != "linux" or os.geteuid() != 0,
+        reason="looks into the container's processes: run it on Linux, as root",
+    ),
 ]
 globals().update(contract())
 

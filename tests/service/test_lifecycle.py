@@ -17,7 +17,7 @@ import httpx
 import pytest
 from serving import apng, children, only, own_process, wait_for
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: run it on Linux")
 
 GENERATE = json.dumps({"frames": 8, "seed": 1, "format": "json"}).encode()
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}

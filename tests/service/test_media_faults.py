@@ -20,7 +20,7 @@ from test_errors import problem
 
 from rwae_core.media.encode import encode_video
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: run it on Linux")
 
 TIMEOUT_S = 8
 WORKERS = 2

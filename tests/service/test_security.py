@@ -116,7 +116,7 @@ def test_a_page_runs_the_scripts_that_it_has_and_no_others(guarded, path):
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no browser")
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no browser: apt-get install chromium")
 def test_a_browser_shows_the_page(client, tmp_path):
     """Its script runs, and may ask the service."""
     shown = subprocess.run(

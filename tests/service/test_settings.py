@@ -111,7 +111,7 @@ def test_cpus_are_those_that_may_be_used(tmp_path, monkeypatch, name):
     assert available_cpus(tmp_path) == (expected or 4)
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity: run it on Linux")
 def test_cpus_are_no_more_than_the_affinity_allows():
     own = os.sched_getaffinity(0)
     try:

@@ -80,7 +80,7 @@ def at_rest(client: httpx.Client, pid: int, files: int) -> bool:
     return metric(client, "rwae_requests_in_flight") == 1 and open_files(pid) <= files
 
 
-needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: run it on Linux")
 
 
 @needs_linux

@@ -136,7 +136,7 @@ def test_what_others_print_is_apart(text: str) -> None:
 def test_a_browser_shows_and_plays_it_on_a_phone(text: str, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        pytest.skip("no chromium and no google-chrome")
+        pytest.skip("there is no browser: apt-get install chromium")
     look = """
       const inside = document.querySelector("iframe").contentDocument;
       const films = [...inside.querySelectorAll("video, audio")];
