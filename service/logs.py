@@ -48,6 +48,7 @@ def configure(form: LogFormat, level: LogLevel) -> None:
 
 
 def _plain(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Leaves out uvicorn's second, coloured message."""
-    event.pop("color_message", None)
+    """Leaves out uvicorn's second, coloured message, and the second time that Ray gives to every record."""
+    for repeated in ("color_message", "_ray_timestamp_ns"):
+        event.pop(repeated, None)
     return event

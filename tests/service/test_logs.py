@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import logging
@@ -87,6 +88,12 @@ def test_warnings_go_the_same_way(written):
         warnings.warn("something is odd", stacklevel=1)
     said = [line for line in parsed(written) if line["logger"] == "py.warnings"]
     assert any("something is odd" in line["event"] and line["level"] == "warning" for line in said)
+
+
+def test_what_ray_adds_to_every_record_is_left_out(written):
+    importlib.import_module("ray")  # which is all that it takes
+    logging.getLogger("uvicorn.error").warning("shown", extra={"route": "/swap"})
+    assert parsed(written)[-1].keys() == {"event", "level", "logger", "timestamp", "route"}
 
 
 def test_the_console_has_a_line_for_each_event(written, capsys):
