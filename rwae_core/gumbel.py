@@ -21,7 +21,7 @@ class GumbelSoftmax:
     """Category i with probability α_i = softmax(`logits`)_i, relaxed at a `temperature` τ > 0 (section 3.4)."""
 
     logits: Float[Tensor, "*batch A"]
-    temperature: float = 1.0
+    temperature: float | Tensor = 1.0
 
     @property
     def probabilities(self) -> Float[Tensor, "*batch A"]:

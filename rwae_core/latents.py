@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from rwae_core.errors import ShapeError
 
@@ -54,4 +53,4 @@ def check_request(n: int, frames: int, **given: Tensor | None) -> None:
 def even_actions(noise: Float[Tensor, " B"], actions: int) -> Float[Tensor, "B A"]:
     """One-hot actions, all alike probable, of standard normal draws: those of Φ(noise) · A."""
     index = (torch.special.ndtr(noise) * actions).long().clamp(max=actions - 1)
-    return functional.one_hot(index, actions).to(noise)
+    return (index[:, None] == torch.arange(actions, device=noise.device)).to(noise)  # one_hot waits for the device

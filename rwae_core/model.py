@@ -70,7 +70,7 @@ class RWAE(nn.Module):
         of: Float[Tensor, "B 2 *frame"] | None = None,
         generator: Generators | None = None,
         sample: bool = True,
-        action_temperature: float = 1.0,
+        action_temperature: float | Tensor = 1.0,
     ) -> Inference:
         """Q_φ(z^c, z^m_{1:T} | x_{1:T}) of eq. 5, sampled, or followed along its means with `sample=False`.
 
@@ -123,14 +123,7 @@ class RWAE(nn.Module):
 
     def motion_prior(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
         """P_ψ(z^m_t | z^m_{<t}) at every step of given histories, as one Gaussian of shape (B, T, Dm)."""
-        previous, state = torch.zeros_like(z_m[:, 0]), None
-        means, stds = [], []
-        for step in range(z_m.shape[1]):
-            prior, state = self.prior(previous, state)
-            means.append(prior.mean)
-            stds.append(prior.std)
-            previous = z_m[:, step]
-        return Gaussian(torch.stack(means, 1), torch.stack(stds, 1))
+        return self.prior.along(z_m)
 
     def encode(self, clip: Float[Tensor, "B T *frame"], generator: Generators | None = None) -> Latents:
         """Codes of clips: posterior means, or a draw from the posterior where a generator is given."""

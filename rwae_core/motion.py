@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rwae_core.config import ModelConfig
 from rwae_core.gaussian import Gaussian, GaussianHead, Generators, standard_normal
@@ -59,6 +60,25 @@ class RecurrentPrior(nn.Module):
     def forward(self, previous: Float[Tensor, "B Dm"], state: State | None) -> tuple[Gaussian, State]:
         after = State(*self.cell(previous, state))
         return self.head(after.hidden), after
+
+    def along(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
+        """Every step of given codes at once: where nothing is drawn, a library's LSTM knows all that it is fed."""
+        cell = self.cell
+        weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
+        previous = functional.pad(z_m[:, :-1], (0, 0, 1, 0))
+        start = z_m.new_zeros(1, len(z_m), cell.hidden_size)
+        hidden, _, _ = torch.lstm(
+            previous,
+            (start, start),
+            weights,
+            has_biases=True,
+            num_layers=1,
+            dropout=0.0,
+            train=self.training,
+            bidirectional=False,
+            batch_first=True,
+        )
+        return self.head(hidden)
 
 
 def motion_noise(shape: tuple[int, int, int], generator: Generators | None, like: Tensor) -> Float[Tensor, "B T Dm"]:

@@ -89,7 +89,7 @@ class Adversarial(Algorithm):
         return {"decoder": [self.model], "critic": [self.image_discriminator, self.video_discriminator]}
 
     def terms(
-        self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float
+        self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float | Tensor
     ) -> dict[str, Tensor]:
         """What the discriminators or the generator minimise; of the batch, the generator uses the shape alone."""
         del progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -29,7 +29,7 @@ class Algorithm(nn.Module, ABC):
 
     @abstractmethod
     def terms(
-        self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float
+        self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float | Tensor
     ) -> dict[str, Tensor]:
         """Unweighted terms of a phase's objective by name, scalars.
 
@@ -49,7 +49,7 @@ class Algorithm(nn.Module, ABC):
         del batch
 
 
-def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+def weighted_sum(terms: dict[str, Tensor], weights: Mapping[str, float | Tensor]) -> Tensor:
     """What a phase descends: the preset's terms with their weights, and all that it does not know as they are.
 
     Terms that the preset knows and gives no weight are only logged.

@@ -91,7 +91,7 @@ class Autoencoding(Algorithm):
         self.model.decoder.output_bias.copy_(mean.logit(1e-3) if sigmoid else mean)
 
     def terms(
-        self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float
+        self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float | Tensor
     ) -> dict[str, Tensor]:
         """The terms of eq. 9 and, where the critics move, what they minimise on the same codes."""
         with frozen(self.critics):
@@ -121,7 +121,9 @@ class Autoencoding(Algorithm):
             motion, of = views.motion_voice(motion, moments(motion) if of is None else of, generator)
         return Seen(clip, motion, content, of, others, clean_of)
 
-    def model_terms(self, batch: Batch, generator: torch.Generator, progress: float) -> tuple[Codes, dict[str, Tensor]]:
+    def model_terms(
+        self, batch: Batch, generator: torch.Generator, progress: float | Tensor
+    ) -> tuple[Codes, dict[str, Tensor]]:
         """One batch through inference and generation, and the unweighted terms of its objective."""
         model, critics, objective = self.model, self.critics, self.chosen.objective
         seen = self.seen(batch, generator)
@@ -208,7 +210,7 @@ def content_prior(latents: Latents, generator: torch.Generator) -> Float[Tensor,
     return torch.randn(latents.z_c.shape, generator=generator, device=latents.z_c.device)
 
 
-def action_temperature(objective: Objective, progress: float) -> float:
+def action_temperature(objective: Objective, progress: float | Tensor) -> float | Tensor:
     """τ of the Gumbel-softmax when a share `progress` of the run is done."""
     first, last = objective.action_temperature
     return first * (last / first) ** progress

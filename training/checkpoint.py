@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import io
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 
@@ -13,6 +16,41 @@ from training import methods
 from training.preset import Preset
 
 FILE = "checkpoint.pt"
+
+
+class Writer:
+    """Writes the checkpoints of a run while it goes on; leaving the context waits for the last one.
+
+    What it raises, `save` raises at the next checkpoint or the context at its end.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown()
+        if error is None:  # else that is what went wrong first
+            self._wait()
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Begins to write `state` as it is now, once the checkpoint before is written.
+
+        Raises:
+            OSError: that one could not be: the disk is full or the folder cannot be written.
+        """
+        self._wait()
+        self._last = self._thread.submit(save, self._folder, copy.deepcopy(state))
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -47,6 +85,5 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> methods.Mode
     if state is None:
         raise FileNotFoundError(f"{folder} holds neither weights ({CONFIG_FILE}) nor a run ({FILE})")
     model = methods.build(Preset.model_validate(state["run"]["preset"]).model)
-    average = {name.removeprefix("module."): value for name, value in state["average"].items() if name != "n_averaged"}
-    model.load_state_dict(average)
+    model.load_state_dict(state["average"])
     return model.to(device).eval().requires_grad_(False)

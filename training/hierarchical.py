@@ -55,7 +55,7 @@ class Hierarchical(Algorithm):
         self.model.frame_std.copy_(deviation.clamp(min=0.01))
 
     def terms(
-        self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float
+        self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float | Tensor
     ) -> dict[str, Tensor]:
         """What makes up the negative of the bound, and the discriminative term.
 

@@ -16,7 +16,7 @@ NYQUIST_HZ = 8000.0
 
 
 @cache
-def mel_bands(bins: int) -> Float[Tensor, "K M"]:
+def mel_bands(bins: int, device: torch.device | None = None) -> Float[Tensor, "K M"]:
     """What a mean over each of 32 bands takes of each bin: triangles, evenly spaced in mel, each of which sums to 1.
 
     mel(f) = 2595 log₁₀(1 + f / 700). Bins are evenly spaced up to 8 kHz, without the one at 0 Hz; a band that is too
@@ -29,4 +29,4 @@ def mel_bands(bins: int) -> Float[Tensor, "K M"]:
     falling = (edges[2:] - frequency) / (edges[2:] - edges[1:-1])
     bands = torch.minimum(rising, falling).clamp(min=0)
     bands[(frequency - edges[1:-1]).abs().argmin(0), torch.arange(BANDS)] += 1e-3
-    return (bands / bands.sum(0)).float()
+    return (bands / bands.sum(0)).float().to(device)

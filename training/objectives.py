@@ -42,7 +42,7 @@ def spectral_error(found: Float[Tensor, "B T K"], clip: Float[Tensor, "B T K"]) 
     means over bins, and most of it below 2 kHz.
     """
     difference = found - clip
-    bands = difference @ mel_bands(clip.shape[-1]).to(difference)
+    bands = difference @ mel_bands(clip.shape[-1], difference.device).to(difference)
     weight = clip.shape[-1] / bands.shape[-1]
     return (difference.square().sum() + weight * bands.square().sum()) / len(clip)
 

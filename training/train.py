@@ -12,13 +12,10 @@ import errno
 import json
 import math
 import sys
-from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 from tqdm import tqdm
 
 from rwae_core.config import ModelConfig
@@ -26,13 +23,13 @@ from rwae_core.latents import Latents
 from rwae_core.memory import keep_freed_memory
 from rwae_core.model import RWAE
 from training import checkpoint, methods, preset, processes
-from training.algorithm import weighted_sum
 from training.baselines.fhvae import FHVAE
 from training.datasets import Dataset
 from training.datasets.batch import random_batch
 from training.datasets.catalogue import open_dataset
 from training.datasets.errors import DataError
 from training.datasets.sprites import Sprites
+from training.iteration import Iteration
 from training.preset import Preset
 from training.processes import ProcessesError
 
@@ -44,9 +41,7 @@ class TrainingError(Exception):
     """Training cannot go on; the message says why and what to do."""
 
 
-def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
-    chosen: Preset, training: Dataset, held_out: Dataset, out: Path, *, device: torch.device, seed: int
-) -> None:
+def train(chosen: Preset, training: Dataset, held_out: Dataset, out: Path, *, device: torch.device, seed: int) -> None:
     """Trains until the preset's last iteration, from the run's checkpoint where there is one.
 
     Every process of a run calls it; each takes its share of the batches, and the first alone writes.
@@ -65,8 +60,7 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
         OSError: the run cannot be written (a full disk).
     """
     schedule = chosen.schedule
-    share, rest = divmod(schedule.batch, processes.count())
-    if rest:
+    if schedule.batch % processes.count():
         raise TrainingError(
             f"a batch of {schedule.batch} cannot be shared evenly among {processes.count()} processes: start a number "
             "of them that divides it, or change batch in the preset's [schedule]"
@@ -75,14 +69,8 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
     algorithm = methods.algorithm(chosen, training).to(device)
     processes.start_alike(algorithm)
     algorithm.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overload is missing
-    average = AveragedModel(algorithm.model, avg_fn=moving_average(schedule.average))
-    parts = {
-        name: parameters
-        for name, modules in algorithm.parts().items()
-        if (parameters := [parameter for module in modules for parameter in module.parameters()])
-    }
-    optimisers = {name: torch.optim.Adam(parameters, betas=schedule.betas) for name, parameters in parts.items()}
     generator = torch.Generator(device).manual_seed(seed)
+    iteration = Iteration(algorithm, chosen, training, generator)
 
     run = {"preset": chosen.model_dump(mode="json"), "seed": seed}
     state = checkpoint.load(out, device)
@@ -92,11 +80,7 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
     if state is not None:
         if state["run"] != run:
             raise TrainingError(f"{out} holds a run of another preset or seed; give another --out, or remove it")
-        algorithm.load_state_dict(state["algorithm"])
-        average.load_state_dict(state["average"])
-        for name, optimiser in optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        generator.set_state(state["generator"].cpu())
+        iteration.load_state_dict(state)
     else:
         algorithm.start(random_batch(training, schedule.batch, generator))
     log = Log(out, start)
@@ -105,64 +89,30 @@ def train(  # noqa: PLR0912, PLR0915  one loop, read from top to bottom
 
     left = range(start, schedule.iterations)
     progress = tqdm(left, initial=start, total=schedule.iterations, unit="it", disable=not processes.first())
-    for iteration in progress:
-        weights = chosen.objective.weights((iteration + 1) / schedule.iterations)
-        for name, optimiser in optimisers.items():
-            for group in optimiser.param_groups:
-                group["lr"] = getattr(schedule, f"{name}_rate") * schedule.rate_factor(iteration)
+    with checkpoint.Writer(out) as writer:
+        for number in progress:
+            iteration(number)
 
-        for phase in algorithm.phases:
-            for name, parameters in parts.items():
-                for parameter in parameters:
-                    parameter.requires_grad_(name in phase)
-            with processes.global_draws():
-                batch = random_batch(training, share, generator, windows=chosen.views.recorded_windows)
-                terms = algorithm.terms(phase, batch, generator, iteration / schedule.iterations)
-            weighted_sum(terms, weights).backward()
-            processes.average_gradients(algorithm.parameters())
-            for name, optimiser in optimisers.items():
-                if name in phase:
-                    optimiser.step()
-                    optimiser.zero_grad()
-            log.add(terms)
-        average.update_parameters(algorithm.model)
-
-        done = iteration + 1
-        last = done == schedule.iterations
-        if done % LOG_EVERY == 0 or last:
-            means = log.means()
-            wrong = [name for name, value in means.items() if not math.isfinite(value)]
-            if wrong:
-                raise TrainingError(
-                    f"{' and '.join(wrong)} became NaN or infinite by iteration {done}. The checkpoint in {out} is "
-                    f"from before; lower the learning rates in the preset and start in another --out"
-                )
-            progress.set_postfix({name: f"{means[name]:.4g}" for name in list(means)[:2]})
-            log.write({"iteration": done, **means, **{f"weight_{name}": value for name, value in weights.items()}})
-        if not processes.first():
-            continue
-        if (done % WATCH_EVERY == 0 or last) and (watched := watch(average.module, held_out)):
-            log.write({"iteration": done, **watched})
-            progress.write(f"{done}: on held-out clips " + ", ".join(f"{k} {v:.3g}" for k, v in watched.items()))
-        if done % CHECKPOINT_EVERY == 0 or last:
-            state = {
-                "run": run,
-                "iteration": done,
-                "algorithm": algorithm.state_dict(),
-                "average": average.state_dict(),
-                "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
-                "generator": generator.get_state(),
-            }
-            checkpoint.save(out, state)
-
-
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential moving average of weights; the decay rises to its value, so that the first weights are forgotten."""
-
-    def update(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        return average.lerp(current, 1 - min(decay, (1 + float(count)) / (10 + float(count))))
-
-    return update
+            done = number + 1
+            last = done == schedule.iterations
+            if done % LOG_EVERY == 0 or last:
+                means = iteration.means()
+                wrong = [name for name, value in means.items() if not math.isfinite(value)]
+                if wrong:
+                    raise TrainingError(
+                        f"{' and '.join(wrong)} became NaN or infinite by iteration {done}. The checkpoint in {out} "
+                        f"is from before; lower the learning rates in the preset and start in another --out"
+                    )
+                progress.set_postfix({name: f"{means[name]:.4g}" for name in list(means)[:2]})
+                weights = chosen.objective.weights(done / schedule.iterations)
+                log.write({"iteration": done, **means, **{f"weight_{name}": value for name, value in weights.items()}})
+            if not processes.first():
+                continue
+            if (done % WATCH_EVERY == 0 or last) and (watched := watch(iteration.average, held_out)):
+                log.write({"iteration": done, **watched})
+                progress.write(f"{done}: on held-out clips " + ", ".join(f"{k} {v:.3g}" for k, v in watched.items()))
+            if done % CHECKPOINT_EVERY == 0 or last:
+                writer.save({"run": run, "iteration": done, **iteration.state_dict()})
 
 
 @torch.no_grad()
@@ -196,25 +146,12 @@ class Log:
 
     def __init__(self, out: Path, start: int) -> None:
         self.path = out / "log.jsonl"
-        self.sums: defaultdict[str, list[Tensor]] = defaultdict(list)
         if processes.first():
             out.mkdir(parents=True, exist_ok=True)
             lines = self.path.read_text().splitlines() if self.path.exists() else []
             # Lines after the checkpoint will be written again.
             kept = [line for line in lines if json.loads(line)["iteration"] <= start]
             self.path.write_text("".join(line + "\n" for line in kept))
-
-    def add(self, terms: dict[str, Tensor]) -> None:
-        """Keeps the terms of one update, without waiting for the device."""
-        for name, value in terms.items():
-            self.sums[name].append(value.detach())
-
-    def means(self) -> dict[str, float]:
-        """Means over processes since the last call, to be called by all of them."""
-        means = processes.mean(torch.stack([torch.stack(values).mean() for values in self.sums.values()])).tolist()
-        named = dict(zip(self.sums, means, strict=True))
-        self.sums.clear()
-        return named
 
     def write(self, line: dict[str, float]) -> None:
         """Appends a line."""

@@ -98,7 +98,7 @@ def noise(clip: Float[Tensor, "B T K"], generator: torch.Generator, *, rows: tup
         rows: Which two of every four clips; a batch is in random order as it is, and what is not drawn costs nothing.
     """
     batch, _, bins = clip.shape
-    chosen = torch.tensor([row for row in range(batch) if row % 4 in rows], device=clip.device)
+    chosen = torch.cat([torch.arange(row, batch, 4, device=clip.device) for row in rows]).sort().values
     some = clip[chosen]
     lowest, highest = NOISE_LEVELS
     colour = TILT * torch.randn(len(some), 1, CURVE_POINTS, generator=generator, device=clip.device)

@@ -80,9 +80,10 @@ class Utterances:
         self._columns = torch.cat(spectra)
         self._first_column = lengths.cumsum(0)
         self.first_window = self._first_column - (frames - 1) * torch.arange(len(lengths), device=self.device)
+        self._windows = int(self.first_window[-1])
 
     def __len__(self) -> int:
-        return int(self.first_window[-1])
+        return self._windows
 
     @property
     def utterances(self) -> int:
