@@ -50,9 +50,7 @@ def main() -> None:
             for replicas, name in ((1, "1 replica"), (2, "2 replicas")):
                 scaled_to(replicas)
                 _measure(name, port, options.seconds, rates, shares)
-    cores = sorted(os.sched_getaffinity(0))
-    with hosts.ours(cores[0], RWAE_THREADS="1") as alone:
-        psutil.Process(alone.process.pid).cpu_affinity(cores)
+    with hosts.ours(RWAE_THREADS="1") as alone:
         for _ in range(options.rounds):
             _measure("alone", alone.port, options.seconds, rates, shares)
     ratio = statistics.median(two / one for one, two in zip(rates["1 replica"], rates["2 replicas"], strict=True))

@@ -1,4 +1,4 @@
-"""Server processes, each pinned to one core, on a free port."""
+"""Server processes, each on its cores, on a free port."""
 
 from __future__ import annotations
 
@@ -39,6 +39,17 @@ class Host:
         os.killpg(self.process.pid, signal.SIGCONT)
 
 
+@contextlib.contextmanager
+def pinned(*cores: int) -> Iterator[None]:
+    """Runs on these cores inside, as processes that are started there will; with none given, where it ran before."""
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores or mine)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
 def two_cores() -> tuple[int, int]:
     """The core of the servers and that of the load."""
     cores = sorted(os.sched_getaffinity(0))
@@ -48,8 +59,8 @@ def two_cores() -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def host(name: str, command: list[str], probe: str, core: int, **environment: str) -> Iterator[Host]:
-    """A server until the block ends. `{port}` in its command and environment becomes a free port.
+def host(name: str, command: list[str], probe: str, *cores: int, **environment: str) -> Iterator[Host]:
+    """A server on these cores until the block ends. `{port}` in its command and environment becomes a free port.
 
     Raises:
         RuntimeError: it does not answer `probe` with 200; the message ends with what it said.
@@ -59,9 +70,7 @@ def host(name: str, command: list[str], probe: str, core: int, **environment: st
     outer = {key: value for key, value in os.environ.items() if not key.startswith("RWAE_")}
     own = {key: value.replace("{port}", str(port)) for key, value in environment.items()}
     with tempfile.TemporaryFile() as log:
-        mine = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {core})  # which children inherit
-        try:
+        with pinned(*cores):
             process = subprocess.Popen(  # noqa: S603 (this interpreter, our modules)
                 [sys.executable, *(part.replace("{port}", str(port)) for part in command)],
                 cwd=ROOT,
@@ -70,8 +79,6 @@ def host(name: str, command: list[str], probe: str, core: int, **environment: st
                 stderr=log,
                 start_new_session=True,
             )
-        finally:
-            os.sched_setaffinity(0, mine)
         found = Host(name, port, process)
         try:
             if not asyncio.run(_answers(found, probe)):
@@ -88,18 +95,10 @@ def host(name: str, command: list[str], probe: str, core: int, **environment: st
             process.wait()
 
 
-def ours(core: int, **settings: str) -> contextlib.AbstractContextManager[Host]:
+def ours(*cores: int, **settings: str) -> contextlib.AbstractContextManager[Host]:
     """This repository's service with its defaults; `settings` are its environment's."""
-    return host(
-        "ours",
-        ["-m", "service"],
-        "/readyz",
-        core,
-        RWAE_PORT="{port}",
-        RWAE_WEIGHTS_DIR=str(WEIGHTS),
-        RWAE_DEVICE="cpu",
-        **settings,
-    )
+    usual = {"RWAE_PORT": "{port}", "RWAE_WEIGHTS_DIR": str(WEIGHTS), "RWAE_DEVICE": "cpu"}
+    return host("ours", ["-m", "service"], "/readyz", *cores, **{**usual, **settings})
 
 
 def plain(core: int) -> contextlib.AbstractContextManager[Host]:

@@ -133,9 +133,7 @@ def _bare(verb: works.Verb, clips: list[bytes], core: int, seconds: float) -> It
     with tempfile.TemporaryDirectory() as folder:
         for number, clip in enumerate(clips):
             (Path(folder) / f"{number:03}.mp4").write_bytes(clip)
-        mine = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {core})
-        try:
+        with hosts.pinned(core):
             process = subprocess.Popen(  # noqa: S603 (this interpreter, our module)
                 [sys.executable, "-m", "benchmarks.serving.bare", verb, folder],
                 cwd=hosts.ROOT,
@@ -143,8 +141,6 @@ def _bare(verb: works.Verb, clips: list[bytes], core: int, seconds: float) -> It
                 stdout=subprocess.PIPE,
                 text=True,
             )
-        finally:
-            os.sched_setaffinity(0, mine)
         told, said = process.stdin, process.stdout
         assert told is not None  # noqa: S101 (pipes, as asked)
         assert said is not None  # noqa: S101
