@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+CPU = torch.device("cpu")
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def write(name: str, measured: dict[str, Any]) -> Path:
     """Writes `results/<name>.json`."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(measured, indent=2) + "\n")
+    path.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
     return path
 
 

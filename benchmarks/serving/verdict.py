@@ -16,14 +16,19 @@ class Verdict:
     holds: bool
 
 
+def shown(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def at_most(what: str, measured: float, bound: float, unit: str = "") -> Verdict:
     """A bound from above; what is not a number does not hold."""
-    return Verdict(what, f"{measured:.3g}{unit}", f"≤ {bound:.3g}{unit}", measured <= bound)
+    return Verdict(what, f"{shown(measured)}{unit}", f"≤ {shown(bound)}{unit}", measured <= bound)
 
 
 def at_least(what: str, measured: float, bound: float, unit: str = "") -> Verdict:
     """A bound from below; what is not a number does not hold."""
-    return Verdict(what, f"{measured:.3g}{unit}", f"≥ {bound:.3g}{unit}", measured >= bound)
+    return Verdict(what, f"{shown(measured)}{unit}", f"≥ {shown(bound)}{unit}", measured >= bound)
 
 
 def none_of(what: str, found: Sequence[object]) -> Verdict:

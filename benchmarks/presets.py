@@ -1,0 +1,111 @@
+"""Presets: an iteration of training each, its work, its floor on this device and, where it is quick, its time."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from functools import partial, reduce
+from operator import add
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
+from typing_extensions import override
+
+from benchmarks.ceilings import ceilings
+from benchmarks.clock import median_s
+from benchmarks.machine import CPU
+from benchmarks.section import Section
+from benchmarks.work import Work, counted
+from training import methods, preset
+from training.algorithm import Algorithm, weighted_sum
+from training.baselines.fhvae import FHVAEConfig
+from training.datasets import Dataset
+from training.datasets.batch import random_batch
+from training.datasets.utterances import Utterances
+from training.iteration import Iteration
+from training.mel import mel_bands
+from training.preset import Preset
+
+QUICK_S = 1.0
+"""The floor above which an iteration is counted and not timed."""
+
+
+class Noise:
+    """A dataset of noise, as large as a model asks for: what an iteration costs does not depend on what it sees."""
+
+    def __init__(self, chosen: Preset, device: torch.device) -> None:
+        self.frames, self.fps, self.frame_shape = chosen.model.frames, chosen.model.fps, chosen.model.frame_shape
+        self.device = device
+
+    def __len__(self) -> int:
+        return 1000
+
+    def clips(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B T *frame"]:
+        """Values in [0, 1]."""
+        return torch.rand(len(indices), self.frames, *self.frame_shape, device=self.device)
+
+    def labels(self, indices: Int[Tensor, " B"]) -> dict[str, Int[Tensor, " B"]]:
+        """Nothing is known of noise."""
+        del indices
+        return {}
+
+
+class NoisyRecordings(Noise, Utterances):
+    """The same for presets that learn from recordings, of which there are other windows."""
+
+    @override
+    def companions(
+        self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator
+    ) -> Int[Tensor, "B {count}"]:
+        """As many as are asked for."""
+        del generator
+        return indices[:, None].expand(-1, count)
+
+
+def trained(chosen: Preset, device: torch.device) -> tuple[Algorithm, Dataset]:
+    """What a preset trains, and noise to train it on."""
+    data = (NoisyRecordings if chosen.views.recorded_windows else Noise)(chosen, device)
+    with device:
+        return methods.algorithm(chosen, data), data
+
+
+def work(chosen: Preset) -> Work:
+    """That of an iteration, of which nothing is computed: its updates' terms and gradients."""
+    mel_bands(chosen.model.frame_shape[-1], CPU)  # kept from one use to the next: made before, they are real
+    # FHVAE looks at the labels of all its data when it is made, which has to be real, too.
+    real = isinstance(chosen.model, FHVAEConfig)
+    with contextlib.nullcontext() if real else FakeTensorMode(allow_non_fake_inputs=True):
+        algorithm, data = trained(chosen, CPU)
+        # Algorithm 2 has the same phase several times.
+        works = {phase: counted(partial(_descend, algorithm, chosen, data, phase)) for phase in set(algorithm.phases)}
+    return reduce(add, (works[phase] for phase in algorithm.phases))
+
+
+def _descend(algorithm: Algorithm, chosen: Preset, data: Dataset, phase: frozenset[str]) -> None:
+    for name, modules in algorithm.parts().items():
+        for module in modules:
+            module.requires_grad_(name in phase)
+    generator = torch.Generator().manual_seed(0)
+    batch = random_batch(data, chosen.schedule.batch, generator, windows=chosen.views.recorded_windows)
+    weighted_sum(algorithm.terms(phase, batch, generator, 1.0), chosen.objective.weights(1.0)).backward()
+
+
+def measure(device: torch.device = CPU) -> Section:
+    """An iteration of training of every preset, over its floor."""
+    return Section({name: measured(preset.load(name), device) for name in preset.names()}, compared="s")
+
+
+def measured(chosen: Preset, device: torch.device) -> dict[str, float]:
+    """The row of a preset: its work and its floor and, where that is quick, its time."""
+    asked = work(chosen)
+    floor = ceilings(device).floor_s(asked)
+    row = {"GFLOP": sum(asked.flops.values()) / 1e9, "MB": asked.bytes / 1e6, "floor, s": floor}
+    if floor > QUICK_S:
+        return row
+    algorithm, data = trained(chosen, device)
+    algorithm.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as the loop does
+    iteration, numbers = Iteration(algorithm, chosen, data, torch.Generator(device).manual_seed(0)), itertools.count()
+    took = median_s(lambda: iteration(next(numbers)), device)
+    return {**row, "s": took, "× floor": took / floor}
