@@ -1,7 +1,6 @@
-"""Times sound through the service on one core: the speed of /encode, and time and memory of swapping a minute.
+"""Sound through the service: it starts as its users start it, pinned to one core, and is asked over HTTP from another.
 
-The service starts as its users start it, pinned to one core, and is asked over HTTP from another, one request after
-the other. Prints Markdown and writes `results/speech.json`.
+One request follows the other.
 """
 
 from __future__ import annotations
@@ -9,17 +8,16 @@ from __future__ import annotations
 import asyncio
 import io
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
 
-from benchmarks.machine import machine, write
+from benchmarks.section import Section
 from benchmarks.serving.connection import Asked, Connection, post_files
 from benchmarks.serving.hosts import ours, two_cores
+from benchmarks.serving.verdict import at_least, at_most
 from benchmarks.serving.watch import Watch, typical
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -51,8 +49,8 @@ async def seconds(port: int, asked: Asked, repeats: int) -> list[float]:
     return taken
 
 
-def main() -> int:
-    """Measures, prints and writes; 1 where a bound does not hold."""
+def measure() -> Section:
+    """Sound through the service on one core: the speed of /encode, and time and memory of swapping a minute."""
     core, _ = two_cores()
     short = post_files("/encode", {"file": sound("voice_a", 1)})
     swap = post_files("/swap", {"content": sound("voice_a", LONG_S), "motion": sound("voice_b", LONG_S)})
@@ -65,19 +63,19 @@ def main() -> int:
     before = typical(idle.footprints, "memory_mb", 0, 2)
     grown = max(sample.memory_mb for sample in busy.footprints) - before
     rate, longest = 1 / statistics.median(encodes), max(swaps)
-
-    rows = [
-        ("/encode of 1 s, times real time", f"{rate:.0f}", f"≥ {ENCODE_RATE:.0f}", rate >= ENCODE_RATE),
-        (f"/swap of {LONG_S} s, the slowest of {SWAPS}, s", f"{longest:.2f}", f"< {SWAP_S:.0f}", longest < SWAP_S),
-        (f"memory above {before:.0f} MB meanwhile, MB", f"{grown:.0f}", f"< {MEMORY_MB:.0f}", grown < MEMORY_MB),
-    ]
-    print("| one core | measured | bound | holds |\n|---|---|---|---|")
-    for what, found, bound, holds in rows:
-        print(f"| {what} | {found} | {bound} | {'yes' if holds else '**no**'} |")
-    measured = {"encode_s": encodes, "swap_s": swaps, "memory_mb": before, "memory_grown_mb": grown}
-    write("speech", {"machine": machine(torch.device("cpu")), **measured})
-    return 0 if all(holds for *_, holds in rows) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    rows = {
+        "/encode of 1 s, times real time": rate,
+        f"/swap of {LONG_S} s, the slowest of {SWAPS}, s": longest,
+        "memory before, MB": before,
+        "memory more meanwhile, MB": grown,
+    }
+    return Section(
+        {name: {"measured": value} for name, value in rows.items()},
+        "measured",
+        [
+            at_least("/encode of 1 s, times real time", rate, ENCODE_RATE),
+            at_most(f"/swap of {LONG_S} s, the slowest of {SWAPS}", longest, SWAP_S, " s"),
+            at_most("memory more meanwhile", grown, MEMORY_MB, " MB"),
+        ],
+        {"encode_s": encodes, "swap_s": swaps},
+    )

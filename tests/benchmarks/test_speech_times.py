@@ -1,13 +1,11 @@
 """The benchmark of sound runs against the real service; how fast a machine is, is no test."""
 
 import io
-import json
-from pathlib import Path
 
 import pytest
 import soundfile
 
-from benchmarks import machine, speech
+from benchmarks import speech
 
 
 def test_sounds_have_the_length_that_is_asked_for() -> None:
@@ -18,14 +16,10 @@ def test_sounds_have_the_length_that_is_asked_for() -> None:
 
 
 @pytest.mark.slow
-def test_it_measures_the_service(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_measures_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a minute on two quiet cores."""
-    monkeypatch.setattr(machine, "RESULTS", tmp_path)
     monkeypatch.setattr(speech, "LONG_S", 10)
-    assert speech.main() in (0, 1)
-    assert "/encode of 1 s" in capsys.readouterr().out
-    measured = json.loads((tmp_path / "speech.json").read_text())
-    assert len(measured["swap_s"]) == speech.SWAPS
-    assert measured["memory_mb"] > 50
+    found = speech.measure()
+    assert len(found.points["swap_s"]) == speech.SWAPS
+    assert found.rows["memory before, MB"]["measured"] > 50
+    assert len(found.verdicts) == 3
