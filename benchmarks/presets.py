@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import sys
 from functools import partial, reduce
 from operator import add
 
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from tqdm import tqdm
 from typing_extensions import override
 
 from benchmarks.ceilings import ceilings
@@ -94,7 +96,8 @@ def _descend(algorithm: Algorithm, chosen: Preset, data: Dataset, phase: frozens
 
 def measure(device: torch.device = CPU) -> Section:
     """An iteration of training of every preset, over its floor."""
-    return Section({name: measured(preset.load(name), device) for name in preset.names()}, compared="s")
+    told = tqdm(preset.names(), desc="presets", file=sys.stderr)
+    return Section({name: measured(preset.load(name), device) for name in told}, compared="s")
 
 
 def measured(chosen: Preset, device: torch.device) -> dict[str, float]:
