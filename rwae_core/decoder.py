@@ -50,7 +50,7 @@ class ModulatedDecoder(nn.Module):
         return self.convolutions[-1].get_parameter("bias")
 
     def forward(self, codes: Latents, steps: Int[Tensor, "B S"] | None = None) -> Float[Tensor, "B S *frame"]:
-        layout = _at(_dynamic(codes), steps)
+        layout = at_steps(dynamic(codes), steps)
         content = self.content(codes.z_c)
         maps = self.motion(layout.flatten(0, 1))
         for modulation, convolution in zip(self.modulations, self.convolutions, strict=True):
@@ -87,7 +87,7 @@ class Decoder(nn.Module):
         return self.frames.output_bias
 
     def forward(self, codes: Latents, steps: Int[Tensor, "B S"] | None = None) -> Float[Tensor, "B S *frame"]:
-        return self._drawn(_at(self._hidden(codes, None)[0], steps))
+        return self._drawn(at_steps(self._hidden(codes, None)[0], steps))
 
     def resume(self, codes: Latents, after: State | None) -> tuple[Float[Tensor, "B T *frame"], State | None]:
         """Frames of a part, and the LSTM's state after it, where there is one."""
@@ -96,7 +96,7 @@ class Decoder(nn.Module):
 
     def _hidden(self, codes: Latents, after: State | None) -> tuple[Float[Tensor, "B T H"], State | None]:
         length = codes.z_m.shape[1]
-        inputs = self.codes(torch.cat([codes.z_c[:, None].expand(-1, length, -1), _dynamic(codes)], dim=-1))
+        inputs = self.codes(torch.cat([codes.z_c[:, None].expand(-1, length, -1), dynamic(codes)], dim=-1))
         if not self.recurrent:
             return self.memoryless(inputs), None
         layers = None if after is None else (after.hidden[None], after.cell[None])
@@ -107,12 +107,13 @@ class Decoder(nn.Module):
         return self.frames(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2])
 
 
-def _dynamic(codes: Latents) -> Float[Tensor, "B T D"]:
-    """z^R_t = (z^m_t, a) (section 3.4)."""
+def dynamic(codes: Latents) -> Float[Tensor, "B T D"]:
+    """What a frame is told of itself: z^R_t = (z^m_t, a) (section 3.4)."""
     if codes.action is None:
         return codes.z_m
     return torch.cat([codes.z_m, codes.action[:, None].expand(-1, codes.z_m.shape[1], -1)], dim=-1)
 
 
-def _at(sequence: Float[Tensor, "B T D"], steps: Int[Tensor, "B S"] | None) -> Float[Tensor, "B S D"]:
+def at_steps(sequence: Float[Tensor, "B T D"], steps: Int[Tensor, "B S"] | None) -> Float[Tensor, "B S D"]:
+    """The steps of each clip that are asked for; all where absent."""
     return sequence if steps is None else sequence[torch.arange(len(steps), device=steps.device)[:, None], steps]

@@ -6,6 +6,7 @@ Shapes: B clips, T frames of any one shape with values in [0, 1], Dc content and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +24,7 @@ from rwae_core.gumbel import GumbelSoftmax
 from rwae_core.latents import Latents, check_request, even_actions
 from rwae_core.moments import moments, standardised
 from rwae_core.motion import MotionPosterior, RecurrentPrior, Rollout, State, motion_noise
+from rwae_core.prepared import PreparedDecoder
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,13 @@ class Inference:
     latents: Latents
     action: GumbelSoftmax | None = None
     log_action: Float[Tensor, "B A"] | None = None
+
+
+class MotionCodes(NamedTuple):
+    """What of a clip's codes says what happens."""
+
+    z_m: Float[Tensor, "B T Dm"]
+    action: Float[Tensor, "B A"] | None
 
 
 class RWAE(nn.Module):
@@ -93,10 +102,7 @@ class RWAE(nn.Module):
             features = self._features(standardised(clip, moments(seen) if of is None else of))
         else:
             features = self._features(clip)
-        if isinstance(self.content_posterior, PatchContent | PooledContent):
-            content = self.content_posterior(seen)
-        else:
-            content = self.content_posterior(features if seen is clip else self._features(seen))
+        content = self._content(seen, features if seen is clip else None)
         z_c = content.sample(generator) if sample else content.mean
 
         shape = (*clip.shape[:2], self.config.motion_dim)
@@ -129,6 +135,22 @@ class RWAE(nn.Module):
         """Codes of clips: posterior means, or a draw from the posterior where a generator is given."""
         return self.infer(clip, generator=generator, sample=generator is not None).latents
 
+    def encode_content(self, clip: Float[Tensor, "B T *frame"]) -> Float[Tensor, "B Dc"]:
+        """The z^c that `encode` gives, and no more work than that takes. Raises ShapeError as `infer`."""
+        self._check(clip)
+        return self._content(clip).mean
+
+    def encode_motion(self, clip: Float[Tensor, "B T *frame"]) -> MotionCodes:
+        """The z^m and the action that `encode` gives, likewise."""
+        if not isinstance(self.motion_posterior, MotionPosterior):  # another may look at z^c
+            codes = self.encode(clip)
+            return MotionCodes(codes.z_m, codes.action)
+        if self.config.motion_input == "standardised":
+            clip = standardised(clip, moments(clip))
+        features = self._features(clip)
+        _, z_m = self.infer_motion(features, features.new_zeros(len(clip), self.config.content_dim), None)
+        return MotionCodes(z_m, None if self.action_posterior is None else self.action_posterior(z_m).softmax(-1))
+
     def decode(self, latents: Latents, steps: Int[Tensor, "B S"] | None = None) -> Float[Tensor, "B S *frame"]:
         """Clips of codes, x_t = G(z^c, z^m_t, a), values in [0, 1].
 
@@ -146,8 +168,8 @@ class RWAE(nn.Module):
         self, content: Float[Tensor, "B S *frame"], motion: Float[Tensor, "B T *frame"]
     ) -> Float[Tensor, "B T *frame"]:
         """The content of one clip with the motion of another: z^c of `content` decoded with z^m of `motion`."""
-        kept, moved = self.encode(content), self.encode(motion)
-        return self.decode(Latents(kept.z_c, moved.z_m, moved.action))
+        moved = self.encode_motion(motion)
+        return self.decode(Latents(self.encode_content(content), moved.z_m, moved.action))
 
     def sample(
         self,
@@ -258,10 +280,32 @@ class RWAE(nn.Module):
         """New clips: codes from the priors, decoded."""
         return self.decode(self.sample(n, frames, generator, temperature=temperature))
 
+    def prepare(self, dtype: torch.dtype = torch.float32) -> RWAE:
+        """Lays the decoder out for a processor that draws in `dtype`; the model can then not be trained or saved.
+
+        Codes are computed as before, and so are frames of decoders that are not modulated.
+        """
+        if isinstance(self.decoder, ModulatedDecoder):
+            self.decoder = PreparedDecoder(self.decoder, dtype)  # type: ignore[assignment]  # draws alike, learns not
+        return self
+
+    @property
+    def rounds(self) -> bool:
+        """Whether frames are drawn in less than float32, so that codes 1e-7 apart may give pixels 3 levels apart."""
+        return isinstance(self.decoder, PreparedDecoder) and self.decoder.layout.weight.dtype is not torch.float32
+
+    def _content(self, clip: Tensor, features: Tensor | None = None) -> Gaussian:
+        if isinstance(self.content_posterior, PatchContent | PooledContent):
+            return self.content_posterior(clip)
+        return self.content_posterior(self._features(clip) if features is None else features)
+
     def _features(self, clip: Tensor) -> Tensor:
+        self._check(clip)
+        return self.frame_encoder(clip.flatten(0, 1)).unflatten(0, clip.shape[:2])
+
+    def _check(self, clip: Tensor) -> None:
         if tuple(clip.shape[2:]) != self.config.frame_shape or clip.shape[1] == 0:
             raise ShapeError(
                 f"a batch of clips has shape (B, T ≥ 1, {', '.join(map(str, self.config.frame_shape))}); "
                 f"this one has {tuple(clip.shape)}"
             )
-        return self.frame_encoder(clip.flatten(0, 1)).unflatten(0, clip.shape[:2])

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from rwae_core.memory import return_freed_memory
+from rwae_core.prepared import fastest_dtype
 from service import errors, openapi, pages, routes, tracing
 from service.devices import resolve_devices
 from service.edge.body import BodyLimit, Linger
@@ -145,13 +146,15 @@ async def _load(app: FastAPI, settings: Settings, devices: list[torch.device], e
         # Float32 is to mean float32 on GPUs too: batches of other sizes must give the same codes to 1e-4.
         torch.backends.cudnn.allow_tf32 = False
         library = Library(settings.default_video_model, settings.default_audio_model)
-        folder = WeightsFolder(settings.weights_dir, devices, library, Budget(settings.model_memory_mb))
+        dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
+        drawing = fastest_dtype() if settings.dtype == "auto" else dtype
+        folder = WeightsFolder(settings.weights_dir, devices, library, Budget(settings.model_memory_mb), drawing)
         folder.read()
         app.state.watch = Watch(folder)
         return Engine(
             library,
             devices,
-            dtype=getattr(torch, settings.dtype),
+            dtype=dtype,
             max_batch_frames=settings.max_batch_frames
             or (GPU_BATCH_FRAMES if devices[0].type == "cuda" else CPU_BATCH_FRAMES),
             queue_size=settings.queue_size,

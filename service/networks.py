@@ -25,6 +25,23 @@ class ModelUnavailableError(Exception):
         super().__init__(f"The model '{name}' cannot be read at the moment: try again soon, or ask another one.")
 
 
+def read_network(
+    folder: Path, device: torch.device, drawing: torch.dtype = torch.float32
+) -> tuple[RWAE, WeightsConfig]:
+    """A network that serves, and what its `config.json` says.
+
+    Args:
+        folder: Where the model is.
+        device: Where the network goes.
+        drawing: What it draws frames in on a CPU; elsewhere the engine decides.
+
+    Raises:
+        WeightsError: as for `load_weights`.
+    """
+    network, weights = load_weights(folder, device)
+    return (network.prepare(drawing) if device.type == "cpu" else network), weights
+
+
 class Networks(Mapping[torch.device, RWAE]):
     """One model's networks, one on each device: in memory, or where they were unloaded read from the folder again.
 
@@ -33,11 +50,20 @@ class Networks(Mapping[torch.device, RWAE]):
         weights: What its `config.json` said when it was read first; networks of other weights are not taken for these.
         devices: Where it serves.
         budget: Is told when they are used.
+        drawing: As for `read_network`.
     """
 
-    def __init__(self, folder: Path, weights: WeightsConfig, devices: Sequence[torch.device], budget: Budget) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        weights: WeightsConfig,
+        devices: Sequence[torch.device],
+        budget: Budget,
+        drawing: torch.dtype = torch.float32,
+    ) -> None:
         self.name = folder.name
         self._folder, self._weights, self._devices, self._budget = folder, weights, tuple(devices), budget
+        self._drawing = drawing
         self._loaded: dict[torch.device, RWAE] = {}
         self._size = 0
         self._loading = threading.Lock()
@@ -83,7 +109,7 @@ class Networks(Mapping[torch.device, RWAE]):
 
     def _load(self, device: torch.device) -> RWAE:
         try:
-            network, weights = load_weights(self._folder, device)
+            network, weights = read_network(self._folder, device, self._drawing)
         except WeightsError as error:
             logger.error("weights '%s' cannot be loaded again: %s", self.name, error)
             raise ModelUnavailableError(self.name) from error

@@ -18,9 +18,9 @@ import torch
 from rwae_core.config import ModelConfig, SpectrumFrames
 from rwae_core.errors import RwaeError, WeightsError
 from rwae_core.model import RWAE
-from rwae_core.weights import CONFIG_FILE, WEIGHTS_FILE, load_weights
+from rwae_core.weights import CONFIG_FILE, WEIGHTS_FILE
 from service.library import Library, Model
-from service.networks import Budget, Networks
+from service.networks import Budget, Networks, read_network
 from service.verbs import audio, video
 from service.verbs.base import Codes
 
@@ -45,12 +45,18 @@ class WeightsFolder:
         devices: Where the networks go.
         library: Where the models go.
         budget: Memory for them.
+        drawing: As for `read_network`.
     """
 
     def __init__(
-        self, path: Path, devices: Sequence[torch.device], library: Library, budget: Budget | None = None
+        self,
+        path: Path,
+        devices: Sequence[torch.device],
+        library: Library,
+        budget: Budget | None = None,
+        drawing: torch.dtype = torch.float32,
     ) -> None:
-        self.library = library
+        self.library, self._drawing = library, drawing
         self._path, self._devices, self._budget = path, tuple(devices), budget or Budget()
         self._read: dict[str, _State] = {}  # of each model when it was read, whole or broken
         self._seen: dict[str, _State | None] = {}  # at the last look, of those that have changed since they were read
@@ -113,11 +119,11 @@ class WeightsFolder:
 
     def _tried(self, name: str) -> tuple[Model, Networks]:
         """A model, read onto every device and tried."""
-        loaded = {device: load_weights(self._path / name, device) for device in self._devices}
+        loaded = {device: read_network(self._path / name, device, self._drawing) for device in self._devices}
         _, weights = next(iter(loaded.values()))
         if any(each != weights for _, each in loaded.values()):
             raise WeightsError(f"weights '{name}' changed while they were read")
-        networks = Networks(self._path / name, weights, self._devices, self._budget)
+        networks = Networks(self._path / name, weights, self._devices, self._budget, self._drawing)
         for device, (network, each) in loaded.items():
             _warm_up(network, each.model)
             networks.hold(device, network)

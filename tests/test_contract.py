@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rwae_core.config import ComplexFrames, ModelConfig, SimpleFrames, SpectrumFrames, TFGANFrames
-from rwae_core.errors import UnsupportedError
+from rwae_core.errors import ShapeError, UnsupportedError
 from rwae_core.latents import Latents
 from rwae_core.speech import SpectrumConfig
 from training import methods
@@ -119,6 +119,19 @@ def test_a_swap_keeps_contents_z_c_and_all_else_of_motion(name: str) -> None:
     expected = model.decode(Latents(model.encode(content).z_c, moved.z_m, moved.action))
     torch.testing.assert_close(model.swap(content, motion), expected)
     assert expected.shape[1] == 3
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODING if name != "fhvae"])
+def test_a_part_of_an_encoding_is_that_of_the_whole(name: str) -> None:
+    model, clip = build(name), clips(name)
+    whole, motion = model.encode(clip), model.encode_motion(clip)
+    torch.testing.assert_close(model.encode_content(clip), whole.z_c)
+    torch.testing.assert_close(motion.z_m, whole.z_m)
+    if whole.action is not None:
+        torch.testing.assert_close(motion.action, whole.action)
+    for encode in (model.encode_content, model.encode_motion):
+        with pytest.raises(ShapeError):
+            encode(clip[..., 1:])
 
 
 @pytest.mark.parametrize("name", MODELS)

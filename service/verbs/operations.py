@@ -19,7 +19,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from rwae_core.latents import Latents
-from rwae_core.model import RWAE
+from rwae_core.model import RWAE, MotionCodes
 from service.verbs.base import Coded, Draws, Numbers, Operation, clip_generator, codes_of, rows_of
 
 Frames = NDArray[np.uint8]
@@ -53,6 +53,52 @@ class EncodeClip(Operation[Coded]):
     def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Coded]:
         generators = [clip_generator(each.seed, 0) for each in batch if each.seed is not None]
         return _coded(network.encode(_pixels(network, [each.clip for each in batch]), generators or None))
+
+
+@dataclass(frozen=True, eq=False)
+class EncodeContent(Operation[Tensor]):
+    """z^c (1, Dc) of a clip (T, H, W, C), the posterior's mean: most of an encoding's work."""
+
+    clip: Frames
+
+    @property
+    @override
+    def shape(self) -> tuple[object, ...]:
+        return self.clip.shape
+
+    @property
+    @override
+    def cost(self) -> int:
+        return len(self.clip)
+
+    @classmethod
+    @override
+    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[Tensor]:
+        return list(network.encode_content(_pixels(network, [each.clip for each in batch])).split(1))
+
+
+@dataclass(frozen=True, eq=False)
+class EncodeMotion(Operation[MotionCodes]):
+    """z^m (1, T, Dm) and the action of a clip (T, H, W, C), the posteriors' means."""
+
+    clip: Frames
+
+    @property
+    @override
+    def shape(self) -> tuple[object, ...]:
+        return self.clip.shape
+
+    @property
+    @override
+    def cost(self) -> int:
+        return len(self.clip)
+
+    @classmethod
+    @override
+    def run(cls, network: RWAE, batch: Sequence[Self]) -> list[MotionCodes]:
+        z_m, action = network.encode_motion(_pixels(network, [each.clip for each in batch]))
+        actions = [None] * len(batch) if action is None else action.split(1)
+        return [MotionCodes(*codes) for codes in zip(z_m.split(1), actions, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,15 @@ from typing_extensions import override
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from service.verbs.base import Coded, Codes, Draws, Plan, Work
-from service.verbs.operations import EncodeClip, Frames, SampleCodes, decoding, given_latents
+from service.verbs.operations import (
+    EncodeClip,
+    EncodeContent,
+    EncodeMotion,
+    Frames,
+    SampleCodes,
+    decoding,
+    given_latents,
+)
 
 __all__ = ["PSNR_CEILING_DB", "Decode", "Encode", "Encoded", "Frames", "Generate", "Generated", "Swap"]
 
@@ -82,10 +90,14 @@ class Swap(Work[tuple[Frames, ...]]):
 
     @override
     def plan(self, network: RWAE, most: int) -> Plan[tuple[Frames, ...]]:
-        coded: list[Coded] = yield [EncodeClip(self.content), EncodeClip(self.motion)]
-        content, motion = (clip.latents for clip in coded)
-        directions = [(content, motion), (motion, content)] if self.both else [(content, motion)]
-        pieces = [decoding(network, Latents(kept.z_c, moved.z_m, moved.action), most) for kept, moved in directions]
+        if self.both:
+            coded: list[Coded] = yield [EncodeClip(self.content), EncodeClip(self.motion)]
+            content, motion = (clip.latents for clip in coded)
+            swaps = [Latents(content.z_c, motion.z_m, motion.action), Latents(motion.z_c, content.z_m, content.action)]
+        else:
+            z_c, moved = yield [EncodeContent(self.content), EncodeMotion(self.motion)]
+            swaps = [Latents(z_c, moved.z_m, moved.action)]
+        pieces = [decoding(network, latents, most) for latents in swaps]
         frames = iter((yield [piece for direction in pieces for piece in direction]))
         return tuple(np.concatenate([next(frames) for _ in direction]) for direction in pieces)
 
