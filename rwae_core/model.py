@@ -248,16 +248,15 @@ class RWAE(nn.Module):
         Raises:
             ShapeError: no step.
         """
-        previous, state = (torch.zeros_like(noise[:, 0]), None) if after is None else after
-        codes = [] if given is None else list(given.unbind(1))
-        for step in range(noise.shape[1]):
-            prior, state = self.prior(previous, state)
-            if step == len(codes):
-                codes.append(prior.mean + prior.std * noise[:, step])
-            previous = codes[step]
-        if state is None:
+        if not noise.shape[1]:
             raise ShapeError("a roll-out has at least one step")
-        return torch.stack(codes, 1), Rollout(previous, state)
+        if given is None or not given.shape[1]:
+            return self.prior.roll_out(noise, after)
+        followed = self.prior.follow(given, after)
+        if given.shape[1] == noise.shape[1]:
+            return given, followed
+        more, last = self.prior.roll_out(noise[:, given.shape[1] :], followed)
+        return torch.cat([given, more], 1), last
 
     def decode_on(
         self, latents: Latents, after: State | None = None

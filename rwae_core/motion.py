@@ -6,7 +6,7 @@ Shapes: B clips, T steps, F features of a frame, Dm motion dimensions.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -60,6 +60,31 @@ class RecurrentPrior(nn.Module):
     def forward(self, previous: Float[Tensor, "B Dm"], state: State | None) -> tuple[Gaussian, State]:
         after = State(*self.cell(previous, state))
         return self.head(after.hidden), after
+
+    def roll_out(
+        self, noise: Float[Tensor, "B T Dm"], after: Rollout | None = None
+    ) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
+        """z^m_t = μ_ψ + σ_ψ ε_t at T ≥ 1 steps, and where the roll-out then stands.
+
+        Args:
+            noise: ε_t.
+            after: Where an earlier part ended; the clip's beginning where absent.
+        """
+        previous, state = (torch.zeros_like(noise[:, 0]), None) if after is None else after
+        codes = []
+        for step in noise.unbind(1):
+            prior, state = self(previous, state)
+            previous = prior.mean + prior.std * step
+            codes.append(previous)
+        return torch.stack(codes, 1), Rollout(previous, cast("State", state))
+
+    def follow(self, z_m: Float[Tensor, "B T Dm"], after: Rollout | None = None) -> Rollout:
+        """Where a roll-out stands after T ≥ 1 given codes."""
+        previous, state = (torch.zeros_like(z_m[:, 0]), None) if after is None else after
+        for code in z_m.unbind(1):
+            _, state = self(previous, state)
+            previous = code
+        return Rollout(previous, cast("State", state))
 
     def along(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
         """Every step of given codes at once: where nothing is drawn, a library's LSTM knows all that it is fed."""

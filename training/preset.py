@@ -139,7 +139,10 @@ class Schedule(_Section):
 
 
 class Preset(_Section):
-    """One way to train one model."""
+    """One way to train one model.
+
+    With `bfloat16` the networks compute in it where that is safe (autocast); divergences and weights stay in float32.
+    """
 
     name: str
     dataset: Name
