@@ -8,12 +8,14 @@ import logging
 import os
 import pickle
 import shutil
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from serving import CPU, Hold, held, wait_for
 
 from rwae_core.weights import load_weights, save_weights
@@ -54,6 +56,20 @@ def change(path, by=0.5):
     for parameter in network.parameters():
         parameter.add_(by * parameter.abs().mean())
     save_weights(path, network, card=f"{weights.card}, changed")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: run it on Linux")
+@pytest.mark.skipif(torch.get_num_threads() == 1, reason="one thread has no helpers: run it with two or more")
+def test_reading_models_leaves_no_thread_behind(path):
+    """Helpers of a thread that goes on would make those of the engine wait for each other asleep."""
+
+    def read():
+        before = set(os.listdir("/proc/self/task"))
+        WeightsFolder(path, [CPU], Library()).read()
+        wait_for(lambda: set(os.listdir("/proc/self/task")) <= before)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(read).result()
 
 
 def made(engine, model):
