@@ -112,6 +112,6 @@ class ReplayedPrior(RecurrentPrior):
         return codes, *state
 
 
-def replayed(step: RecurrentPrior) -> RecurrentPrior:
+def replayed(prior: RecurrentPrior) -> RecurrentPrior:
     """The same prior, replayed where it is on CUDA."""
-    return ReplayedPrior(step) if step.cell.weight_hh.is_cuda else step
+    return ReplayedPrior(prior) if prior.cell.weight_hh.is_cuda else prior

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from rwae_core.errors import WeightsError
 from rwae_core.model import RWAE
+from rwae_core.replay import replayed
 from rwae_core.weights import WeightsConfig, load_weights
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def read_network(
         WeightsError: as for `load_weights`.
     """
     network, weights = load_weights(folder, device)
+    network.prior = replayed(network.prior)
     return (network.prepare(drawing) if device.type == "cpu" else network), weights
 
 
