@@ -13,7 +13,8 @@ from benchmarks.section import Section
 from benchmarks.serving.works import WEIGHTS
 from benchmarks.work import counted
 from rwae_core.model import RWAE
-from service.weights_folder import load_library
+from rwae_core.prepared import fastest_dtype
+from service.networks import read_network
 
 FRAMES = 100
 """Of what `/generate` makes; clips that are sent are as long as those that the model learned from."""
@@ -21,7 +22,8 @@ FRAMES = 100
 
 def served(device: torch.device) -> dict[str, RWAE]:
     """The networks of `weights/` as the service has them on a device, by name."""
-    return {name: model.networks[device] for name, model in load_library(WEIGHTS, [device]).models.items()}
+    folders = sorted(path.parent for path in WEIGHTS.glob("*/config.json"))
+    return {folder.name: read_network(folder, device, fastest_dtype())[0] for folder in folders}
 
 
 def calls(model: RWAE) -> Mapping[str, Callable[[], object]]:

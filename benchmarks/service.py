@@ -96,11 +96,11 @@ def _start_s(weights: str) -> float:
 async def _swaps(ours: Host) -> tuple[float, dict[str, float]]:
     """Medians of /swap over HTTP and of what it is made of, in turns, with as many threads as the service has."""
     content, motion = (await films(ours.port))[:2]
-    asked, connection = post_files("/swap", {"content": content, "motion": motion}), await Connection.open(ours.port)
-    whole = list[float]()
+    asked, whole = post_files("/swap", {"content": content, "motion": motion}), list[float]()
     with threads(len(os.sched_getaffinity(0))), torch.inference_mode():
         parts = _parts(content, motion)
         alone = {name: list[float]() for name in parts}
+        connection = await Connection.open(ours.port)
         for _ in range(WARM_UP + SWAPS):
             begun = time.perf_counter()
             answer = await connection.ask(asked)
