@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rwae_core.gaussian import Gaussian
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from rwae_core.moments import moments
@@ -30,6 +31,10 @@ COSTS = {
 
 RECORDING_EVERY = 4
 """Of how many clips one has the motion of its whole recording looked at."""
+
+
+CYCLED_EVERY = 4
+"""Of how many clips one has its content drawn with other motion."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,8 @@ class Autoencoding(Algorithm):
         self.critics = Critics(model.config, chosen.objective)
         self.chosen = chosen
         inner = frozenset({"critic", "encoder"})
-        joint = frozenset({"critic", "encoder", "decoder"})
         steps = chosen.schedule.inner_steps
-        self.phases = (*[inner] * steps, frozenset({"decoder"})) if steps else (joint,)
+        self.phases = (*[inner] * steps, frozenset({"decoder"})) if steps else (frozenset(chosen.schedule.learns),)
 
     def parts(self) -> dict[str, list[nn.Module]]:
         model = self.model
@@ -141,6 +145,7 @@ class Autoencoding(Algorithm):
             prior = model.motion_prior(latents.z_m)
             found = model.decode(latents, steps)
             recorded = None if critics.recording is None else self.recorded_motion(seen)
+            cycle = self.content_cycle(latents, generator) if objective.content_cycle else None
 
         frames = clip if steps is None else views.at_steps(clip, steps)
         # A few frames of a clip stand for all of them.
@@ -164,9 +169,25 @@ class Autoencoding(Algorithm):
             # Motion alone pays: z^c may know all of who speaks.
             z_c = latents.z_c[::RECORDING_EVERY].detach()
             terms["recording_dependence"] = objectives.dependence(critics.recording, z_c, recorded)
+        if cycle is not None:
+            terms["content_cycle"] = cycle
         if inference.action is not None and inference.log_action is not None:
             terms["action_kl"] = objectives.action_kl(inference.action, inference.log_action)
         return Codes(latents, recorded), terms
+
+    def content_cycle(self, latents: Latents, generator: torch.Generator) -> Tensor:
+        """Whether every fourth clip's content is still seen when it moves as the prior has it; the decoder alone pays.
+
+        What the prior draws is not quite what the decoder has met in clips, and content must not change with it.
+        """
+        model = self.model
+        z_c = latents.z_c[::CYCLED_EVERY].detach()
+        with torch.no_grad():
+            drawn = model.sample(len(z_c), latents.z_m.shape[1], generator, z_c=z_c)
+        steps = views.random_steps(drawn.z_m, self.chosen.views.content_frames, generator)
+        with frozen(model.content_posterior):
+            seen: Gaussian = model.content_posterior(model.decode(drawn, steps).clamp(0, 1))
+        return objectives.content_cycle(seen, z_c)
 
     def recorded_motion(self, seen: Seen) -> Float[Tensor, "R 3 Dm"]:
         """What z^m of all other windows of a recording says together, for every fourth clip: it costs three times one.

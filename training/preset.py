@@ -39,7 +39,7 @@ MethodConfig = Annotated[
 
 _TERMS = {
     "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "action_kl"}
-    | {"dependence", "recording_dependence"},
+    | {"dependence", "recording_dependence", "content_cycle"},
     "ds-vae": {"content_kl", "motion_kl", "action_kl"},
     "fhvae": {"content_kl", "motion_kl", "sequence_prior", "discriminative"},
     "mocogan": set[str](),
@@ -55,9 +55,9 @@ class Objective(_Section):
     """Weights of the terms of `training.objectives`, under their names; a term of weight 0 is not computed.
 
     `cost` is c(x, G(z)). `recording_dependence` is that of z^c and what z^m says over a whole recording; it needs
-    windows of it (`Views.content_windows`). `ramp` is the share of the run over which every weight but the
-    reconstruction's rises from 0. `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration,
-    falling geometrically.
+    windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves. `ramp` is the share
+    of the run over which every weight but the reconstruction's rises from 0. `action_temperature` is τ of the
+    Gumbel-softmax at the first and the last iteration, falling geometrically.
     `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
     """
 
@@ -69,6 +69,7 @@ class Objective(_Section):
     motion_kl: Weight = 0
     dependence: Weight = 0
     recording_dependence: Weight = 0
+    content_cycle: Weight = 0
     action_kl: Weight = 0
     sequence_prior: Weight = 0
     discriminative: Weight = 0
@@ -108,12 +109,14 @@ class Schedule(_Section):
     """Iterations and learning rates.
 
     With `inner_steps` = L > 0 an iteration is that of Algorithms 1 and 2: L updates of critic and encoders, each on a
-    batch of its own, then one of decoder and prior. With 0, one update of everything.
+    batch of its own, then one of decoder and prior. With 0, one update of everything, or of the parts that it `learns`:
+    the decoder alone, from weights whose codes are to stay what they are.
     """
 
     iterations: Count
     batch: Count
     inner_steps: Annotated[int, Field(ge=0)] = 0
+    learns: tuple[Literal["critic", "encoder", "decoder"], ...] = ("critic", "encoder", "decoder")
     decoder_rate: Rate
     encoder_rate: Rate
     critic_rate: Rate
@@ -126,6 +129,12 @@ class Schedule(_Section):
     def _steps_say_where(self) -> Self:
         if self.decay == "steps" and not 0 < self.decay_at[0] < self.decay_at[1]:
             raise ValueError("decay = 'steps' needs decay_at, the two iterations after which rates fall")
+        return self
+
+    @model_validator(mode="after")
+    def _alternating_is_all(self) -> Self:
+        if not self.learns or (self.inner_steps and len(set(self.learns)) < 3):
+            raise ValueError("learns names the parts that one update moves; with inner_steps leave it out")
         return self
 
     def rate_factor(self, iteration: int) -> float:
@@ -161,6 +170,12 @@ class Preset(_Section):
         for name in of_video if speech else of_speech:
             if getattr(self.views, name):
                 raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; the model reads the other")
+        patches = getattr(self.model, "content_posterior", "") == "patches"
+        if self.objective.content_cycle and not (patches and self.views.content_frames):
+            raise ValueError(
+                "objective: content_cycle asks a content posterior of a few frames; set content_posterior = 'patches' "
+                "and views.content_frames"
+            )
         if self.objective.cost == "spectral_error" and not speech:
             raise ValueError("objective: cost = 'spectral_error' is for speech; pixels take 'squared_error'")
         if self.objective.recording_dependence and (not self.views.content_windows or self.schedule.batch < 8):

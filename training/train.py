@@ -13,6 +13,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -41,7 +42,16 @@ class TrainingError(Exception):
     """Training cannot go on; the message says why and what to do."""
 
 
-def train(chosen: Preset, training: Dataset, held_out: Dataset, out: Path, *, device: torch.device, seed: int) -> None:
+def train(
+    chosen: Preset,
+    training: Dataset,
+    held_out: Dataset,
+    out: Path,
+    *,
+    device: torch.device,
+    seed: int,
+    start_from: Path | None = None,
+) -> None:
     """Trains until the preset's last iteration, from the run's checkpoint where there is one.
 
     Every process of a run calls it; each takes its share of the batches, and the first alone writes.
@@ -53,10 +63,12 @@ def train(chosen: Preset, training: Dataset, held_out: Dataset, out: Path, *, de
         out: Folder of the run, which gets `checkpoint.pt`, `run.json` and `log.jsonl`; one for all processes.
         device: Where everything is computed.
         seed: Decides the initial weights, the batches and the noise.
+        start_from: Weights or a run of the same model, to start from instead of random weights.
 
     Raises:
         TrainingError: the batch cannot be shared evenly among the processes, `out` holds another run or is not the
-            same for all processes, or a loss is not finite; in every process.
+            same for all processes, `start_from` holds another model, or a loss is not finite; in every process.
+        FileNotFoundError: `start_from` holds nothing.
         OSError: the run cannot be written (a full disk).
     """
     schedule = chosen.schedule
@@ -73,28 +85,50 @@ def train(chosen: Preset, training: Dataset, held_out: Dataset, out: Path, *, de
     iteration = Iteration(algorithm, chosen, training, generator)
 
     run = {"preset": chosen.model_dump(mode="json"), "seed": seed}
+    run |= {} if start_from is None else {"from": str(start_from)}
     state = checkpoint.load(out, device)
     start = 0 if state is None else state["iteration"]
     if len(processes.gathered(torch.tensor([start], device=device)).unique()) > 1:
         raise TrainingError(f"{out} is not the same folder for all processes; --out must be one that their hosts share")
     if state is not None:
         if state["run"] != run:
-            raise TrainingError(f"{out} holds a run of another preset or seed; give another --out, or remove it")
+            raise TrainingError(f"{out} holds a run of another preset, seed or start; give another --out, or remove it")
         iteration.load_state_dict(state)
+    elif start_from is not None:
+        start_as(algorithm.model, start_from)
     else:
         algorithm.start(random_batch(training, schedule.batch, generator))
-    log = Log(out, start)
+    repeat(iteration, Log(out, start), held_out, range(start, schedule.iterations), run)
+
+
+def start_as(model: nn.Module, folder: Path) -> None:
+    """Gives a model the weights of another one like it.
+
+    Raises:
+        TrainingError: that is not like it.
+        FileNotFoundError: `folder` holds neither weights nor a run.
+    """
+    try:
+        model.load_state_dict(checkpoint.load_model(folder).state_dict())
+    except RuntimeError as error:
+        raise TrainingError(
+            f"{folder} holds another model than the preset's: its [model] has to be the one that these weights were "
+            "trained with, which their config.json or run.json says"
+        ) from error
+
+
+def repeat(iteration: Iteration, log: Log, held_out: Dataset, left: range, run: dict[str, Any]) -> None:
+    """The loop itself: iterations, and now and then a line of the log, a look at held-out clips, a checkpoint."""
+    out, chosen = log.path.parent, iteration.chosen
     if processes.first():
         (out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
-
-    left = range(start, schedule.iterations)
-    progress = tqdm(left, initial=start, total=schedule.iterations, unit="it", disable=not processes.first())
+    progress = tqdm(left, initial=left.start, total=left.stop, unit="it", disable=not processes.first())
     with checkpoint.Writer(out) as writer:
         for number in progress:
             iteration(number)
 
             done = number + 1
-            last = done == schedule.iterations
+            last = done == left.stop
             if done % LOG_EVERY == 0 or last:
                 means = iteration.means()
                 wrong = [name for name, value in means.items() if not math.isfinite(value)]
@@ -104,7 +138,7 @@ def train(chosen: Preset, training: Dataset, held_out: Dataset, out: Path, *, de
                         f"is from before; lower the learning rates in the preset and start in another --out"
                     )
                 progress.set_postfix({name: f"{means[name]:.4g}" for name in list(means)[:2]})
-                weights = chosen.objective.weights(done / schedule.iterations)
+                weights = chosen.objective.weights(done / left.stop)
                 log.write({"iteration": done, **means, **{f"weight_{name}": value for name, value in weights.items()}})
             if not processes.first():
                 continue
@@ -168,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  python -m training.train\n"
         "  python -m training.train --preset sprites --data ../shared/data/sprites --out runs/sprites\n"
+        "  python -m training.train --preset sprites-sharp --data ../shared/data/sprites --from runs/sprites\n"
         "  torchrun --nproc-per-node 8 -m training.train --preset sprites --data ../shared/data/sprites",
     )
     parser.add_argument(
@@ -181,6 +216,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--from",
+        dest="start_from",
+        type=Path,
+        metavar="WEIGHTS",
+        help="weights or a run of the same model to start from (default: random weights)",
+    )
     given = parser.parse_args(arguments)
     own = given.preset.endswith(".toml")
     out = given.out or Path("runs") / (Path(given.preset).stem if own else given.preset)
@@ -198,7 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         if chosen.dataset == "folder":  # only the clips know how fast they play
             chosen = chosen.model_copy(update={"model": model.model_copy(update={"fps": training.fps})})
-        train(chosen, training, held_out, out, device=device, seed=given.seed)
+        train(chosen, training, held_out, out, device=device, seed=given.seed, start_from=given.start_from)
         if processes.first():
             steps = [f"python -m training.evaluate {out}" + (f" --data {given.data}" if given.data else "")]
             if type(model) is ModelConfig:

@@ -191,6 +191,36 @@ def test_a_missing_folder_and_an_unknown_preset_are_named(tmp_path: Path, capsys
     assert "there are" in capsys.readouterr().err
 
 
+def test_a_run_starts_from_weights_and_what_rests_stays(drawn_sprites: Path, tmp_path: Path) -> None:
+    run(JOINT, drawn_sprites, tmp_path / "first", iterations=1)
+    text = JOINT.replace("dependence = 3", "content_cycle = 1").replace("batch = 4", 'batch = 4\nlearns = ["decoder"]')
+    (tmp_path / "second.toml").write_text(text)
+    arguments = ["--preset", str(tmp_path / "second.toml"), "--data", str(drawn_sprites), "--device", "cpu"]
+    arguments += ["--out", str(tmp_path / "second"), "--from", str(tmp_path / "first")]
+    assert train.main(arguments) == 0
+    before, after = load_model(tmp_path / "first").state_dict(), load(tmp_path / "second")
+    assert after is not None
+    for name, tensor in before.items():
+        learned = name.startswith(("decoder", "prior"))
+        assert torch.equal(after["algorithm"][f"model.{name}"], tensor) != learned, name
+    line = json.loads((tmp_path / "second" / "log.jsonl").read_text().splitlines()[0])
+    assert "content_cycle" in line
+    assert json.loads((tmp_path / "second" / "run.json").read_text())["from"] == str(tmp_path / "first")
+
+
+def test_weights_of_another_model_are_no_start(
+    drawn_sprites: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(JOINT, drawn_sprites, tmp_path / "first", iterations=1)
+    path = tmp_path / "other.toml"
+    path.write_text(ALTERNATING)
+    arguments = ["--preset", str(path), "--data", str(drawn_sprites), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert train.main([*arguments, "--from", str(tmp_path / "first")]) == 1
+    assert "another model" in capsys.readouterr().err
+    assert train.main([*arguments, "--from", str(tmp_path / "nothing")]) == 1
+    assert "neither weights" in capsys.readouterr().err
+
+
 def test_another_run_in_the_folder_is_not_overwritten(drawn_sprites: Path, tmp_path: Path) -> None:
     run(ALTERNATING, drawn_sprites, tmp_path / "run", iterations=1)
     with pytest.raises(train.TrainingError, match="another preset"):
