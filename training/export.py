@@ -50,6 +50,10 @@ What it calls content is how an utterance sounds on average: the voice and, as m
 moves with the motion. Swaps sound muffled, for z^m keeps the shape of each spectrum and not its grain, and music or
 several voices at once come out as neither (`lsd_db` of `/encode` says how far off). New speech from the prior is
 babble: it has sounds and no words. A voice may be somebody's: put no words into mouths of people who did not agree.""",
+    "moving-shapes": """\
+Motion rolled out of the recurrent prior may start as two places at once, as its first step is one Gaussian for all of
+them; what it then shows may change its shape, which is what remains of the static error. One of three shapes in one of
+five colours on black is all it has seen.""",
     "sprites": """\
 Motion rolled out of the recurrent prior starts blurred (its first step is one Gaussian for all views and moves), which
 is what remains of the errors of protocol 1. One character on a black background is all it has seen: it turns any other
