@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import ceilings, growth, media, presets, requests, service, speech
+from benchmarks import ceilings, growth, media, presets, requests, service, speech, training
 from benchmarks.machine import CPU, machine
 from benchmarks.report import publish
 from benchmarks.section import Section
@@ -22,6 +22,7 @@ from rwae_core.memory import keep_freed_memory
 PARTS: list[tuple[str, Callable[[], Section]]] = [
     ("ceilings", ceilings.measure),
     ("presets", presets.measure),
+    ("training", training.measure),
     ("requests", requests.measure),
     ("media", media.measure),
     ("growth", growth.measure),
@@ -32,6 +33,7 @@ ELSEWHERE = """\
 what takes longer or needs more has a command of its own:
   python -m benchmarks.serving throughput, latency, overload, soak
   python -m benchmarks.cluster
+  python -m benchmarks.cuda, on a GPU
   python -m benchmarks.data
 """
 

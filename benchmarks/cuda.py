@@ -17,7 +17,7 @@ import torch
 from benchmarks.ceilings import ceilings
 from benchmarks.clock import median_s
 from benchmarks.machine import machine
-from benchmarks.presets import Noise, work
+from benchmarks.presets import trained, work
 from benchmarks.report import publish
 from benchmarks.section import Section
 from benchmarks.serving.verdict import Verdict, at_least, at_most
@@ -25,7 +25,7 @@ from benchmarks.training import TERMS_WITHIN, apart
 from rwae_core.config import ModelConfig
 from rwae_core.model import RWAE
 from rwae_core.replay import ReplayedPrior
-from training import methods, preset, train
+from training import preset, train
 from training.iteration import PLAIN, Iteration
 from training.preset import Preset
 
@@ -41,8 +41,7 @@ FLOORS, FASTER, OF_CEILING, SCHEDULE_MIN, ROLL_OUT_MS = 3.0, 5.0, 35.0, 20.0, 2.
 def iteration(chosen: Preset, device: torch.device, *, recorded: bool) -> Iteration:
     """One that is ready to be called: recorded, or with its optimisers' state made."""
     torch.manual_seed(0)
-    data = Noise(chosen, device)
-    algorithm = methods.algorithm(chosen, data).to(device)
+    algorithm, data = trained(chosen, device)
     algorithm.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overload is missing
     ready = Iteration(algorithm, chosen, data, torch.Generator(device).manual_seed(0), recorded=recorded)
     for number in range(PLAIN + 1):
