@@ -12,6 +12,7 @@ import shutil
 import statistics
 import tempfile
 import time
+import timeit
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -36,8 +37,9 @@ from rwae_core.media.decode import decode_video
 from rwae_core.media.encode import encode_video
 from rwae_core.media.limits import MediaLimits
 
-STARTS, SWAPS, GENERATED = 3, 60, 20
-WARM_UP = 5
+STARTS, ROUNDS, SWAPS, GENERATED = 3, 3, 30, 20
+WARM_UP, REST_S = 5, 0.5
+"""Before a series threads of the one before spin a while, waiting for more, on processors that it needs."""
 SWAP_TIMES, FRAMES_A_SECOND, START_S, MEMORY_MB = 1.3, 3000.0, 4.0, 900.0
 """What it should do: /swap of its parts, frames a second and core, seconds until ready, megabytes."""
 
@@ -94,25 +96,26 @@ def _start_s(weights: str) -> float:
 
 
 async def _swaps(ours: Host) -> tuple[float, dict[str, float]]:
-    """Medians of /swap over HTTP and of what it is made of, in turns, with as many threads as the service has."""
+    """Medians of /swap over HTTP and of what it is made of, in series that take turns, with as many threads."""
     content, motion = (await films(ours.port))[:2]
-    asked, whole = post_files("/swap", {"content": content, "motion": motion}), list[float]()
+    asked, connection = post_files("/swap", {"content": content, "motion": motion}), await Connection.open(ours.port)
+    whole = list[float]()
     with threads(len(os.sched_getaffinity(0))), torch.inference_mode():
         parts = _parts(content, motion)
         alone = {name: list[float]() for name in parts}
-        connection = await Connection.open(ours.port)
-        for _ in range(WARM_UP + SWAPS):
-            begun = time.perf_counter()
-            answer = await connection.ask(asked)
-            whole.append(time.perf_counter() - begun)
-            if answer.status != 200:
-                raise RuntimeError(f"/swap answers {answer.status}: {answer.body[:500].decode(errors='replace')}")
-            for name, part in parts.items():
+        for _ in range(ROUNDS):
+            time.sleep(REST_S)
+            for _ in range(SWAPS):
                 begun = time.perf_counter()
-                part()
-                alone[name].append(time.perf_counter() - begun)
+                answer = await connection.ask(asked)
+                whole.append(time.perf_counter() - begun)
+                if answer.status != 200:
+                    raise RuntimeError(f"/swap answers {answer.status}: {answer.body[:500].decode(errors='replace')}")
+            for name, part in parts.items():
+                time.sleep(REST_S)
+                alone[name] += timeit.repeat(part, number=1, repeat=SWAPS)
     connection.close()
-    return statistics.median(whole[WARM_UP:]), {name: statistics.median(each[WARM_UP:]) for name, each in alone.items()}
+    return statistics.median(whole), {name: statistics.median(each) for name, each in alone.items()}
 
 
 def _parts(content: bytes, motion: bytes) -> dict[str, Callable[[], object]]:

@@ -17,7 +17,7 @@ from rwae_core.media.errors import MediaModalityError
 from rwae_core.media.sniff import Modality
 from service import errors, openapi
 from service.calls import audio, video
-from service.calls.asking import engine_of
+from service.calls.asking import engine_of, together
 from service.edge.context import Context
 from service.errors import FieldError, NotReadyError
 from service.library import Model
@@ -155,8 +155,8 @@ async def _reader(request: Request, name: str | None, **uploads: UploadFile) -> 
     media: MediaRooms = request.app.state.media
     context: Context = request.state.context
     found: Modality | None = None
-    for field, upload in uploads.items():
-        modality = await media.modality(field, upload, context.deadline)
+    looks = (media.modality(field, upload, context.deadline) for field, upload in uploads.items())
+    for field, modality in zip(uploads, await together(*looks), strict=True):
         if modality is None:  # decoding it will say why
             continue
         if modality not in library.defaults:

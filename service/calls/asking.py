@@ -21,7 +21,7 @@ from service.verbs.base import Answer, Numbers, Work
 LARGEST_DRAWN_SEED = 2**53
 """JavaScript reads larger numbers wrongly."""
 
-Clip = TypeVar("Clip")
+Read = TypeVar("Read")
 
 
 def engine_of(request: Request) -> Engine:
@@ -41,11 +41,11 @@ async def ask(request: Request, model: Model, work: Work[Answer], *, continues: 
     return done.value
 
 
-async def both(first: Coroutine[Any, Any, Clip], second: Coroutine[Any, Any, Clip]) -> tuple[Clip, Clip]:
-    """Both, made at the same time. Where both are at fault the first is told, whichever failed sooner."""
-    clips = asyncio.ensure_future(first), asyncio.ensure_future(second)
-    await asyncio.gather(*clips, return_exceptions=True)
-    return clips[0].result(), clips[1].result()
+async def together(*readings: Coroutine[Any, Any, Read]) -> list[Read]:
+    """All of them, made at the same time. Where several are at fault the first is told, whichever failed sooner."""
+    tasks = [asyncio.ensure_future(reading) for reading in readings]
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return [task.result() for task in tasks]
 
 
 def accept(request: Request) -> str:

@@ -13,12 +13,12 @@ from service.calls.asking import (
     action_index,
     action_weights,
     ask,
-    both,
     check_frames,
     content_code,
     frames_asked,
     motion_code,
     seed_of,
+    together,
 )
 from service.edge.context import Context
 from service.errors import FieldError
@@ -73,7 +73,7 @@ async def swap(request: Request, model: Model, form: SwapForm) -> Response:
     _check_pictures(model, form)
     output, rate = AUDIO.choose(form.format, accept(request)), spectrum_of(model.config).sample_rate
     with stage(request, "decode"):
-        content, motion = await both(_read(request, "content", form, model), _read(request, "motion", form, model))
+        content, motion = await together(_read(request, "content", form, model), _read(request, "motion", form, model))
     swaps = await ask(request, model, Swap(content.samples, motion.samples, both=output == JSON))
 
     def render() -> bytes | str:

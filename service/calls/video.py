@@ -16,12 +16,12 @@ from service.calls.asking import (
     action_index,
     action_weights,
     ask,
-    both,
     check_frames,
     content_code,
     frames_asked,
     motion_code,
     seed_of,
+    together,
 )
 from service.calls.streaming import PART_FRAMES, Streamed, parts
 from service.edge.context import Context
@@ -81,7 +81,7 @@ async def swap(request: Request, model: Model, form: SwapForm) -> Response:
     """What one clip shows, doing what happens in the other."""
     output = VIDEO.choose(form.format, accept(request))
     with stage(request, "decode"):
-        content, motion = await both(_read(request, "content", form, model), _read(request, "motion", form, model))
+        content, motion = await together(_read(request, "content", form, model), _read(request, "motion", form, model))
     both_ways = output == JSON
     longest = max(len(content.frames), len(motion.frames)) if both_ways else len(motion.frames)
     _check_pixels(request, model, frames=longest, scale=form.scale, form=output)
