@@ -91,7 +91,8 @@ def export(run: Path, weights: Path) -> None:
         motion_dim=chosen.model.motion_dim,
         data=DATA.get(chosen.dataset, f"{source.title}, from {source.origin}; licence: {source.licence}."),
         preset=chosen.name,
-        option=f" --data <{chosen.dataset}>" if "<data>" in source.needs else "",
+        option=(f" --data <{chosen.dataset}>" if "<data>" in source.needs else "")
+        + (f" --from {state['run']['from']}" if "from" in state["run"] else ""),
         seed=state["run"]["seed"],
         iterations=state["iteration"],
         batch=chosen.schedule.batch,

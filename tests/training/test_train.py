@@ -14,6 +14,7 @@ import torch
 from training import preset, train
 from training.checkpoint import load, load_model
 from training.datasets.sprites import Sprites
+from training.export import export
 from training.preset import Preset
 
 NETWORKS = """
@@ -206,6 +207,8 @@ def test_a_run_starts_from_weights_and_what_rests_stays(drawn_sprites: Path, tmp
     line = json.loads((tmp_path / "second" / "log.jsonl").read_text().splitlines()[0])
     assert "content_cycle" in line
     assert json.loads((tmp_path / "second" / "run.json").read_text())["from"] == str(tmp_path / "first")
+    export(tmp_path / "second", tmp_path / "weights")
+    assert f"--from {tmp_path / 'first'} --seed 0" in (tmp_path / "weights" / "README.md").read_text()
 
 
 def test_weights_of_another_model_are_no_start(
