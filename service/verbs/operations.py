@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE, MotionCodes
-from service.verbs.base import Coded, Draws, Numbers, Operation, clip_generator, codes_of, rows_of
+from service.verbs.base import Coded, Draws, Numbers, Operation, Result, clip_generator, codes_of, rows_of
 
 Frames = NDArray[np.uint8]
 
@@ -29,24 +29,32 @@ PIECE = 64
 
 
 @dataclass(frozen=True, eq=False)
-class EncodeClip(Operation[Coded]):
-    """Codes of a clip (T, H, W, C): posterior means, or with a seed a draw from the posteriors.
-
-    What the posteriors say of a clip depends on all of it, so that a clip cannot be encoded in parts.
-    """
+class _Encoding(Operation[Result]):
+    """What posteriors say of a clip (T, H, W, C), which depends on all of it: a clip cannot be encoded in parts."""
 
     clip: Frames
-    seed: int | None = None
 
     @property
     @override
     def shape(self) -> tuple[object, ...]:
-        return (*self.clip.shape, self.seed is None)
+        return self.clip.shape
 
     @property
     @override
     def cost(self) -> int:
         return len(self.clip)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodeClip(_Encoding[Coded]):
+    """Codes of a clip: posterior means, or with a seed a draw from the posteriors."""
+
+    seed: int | None = None
+
+    @property
+    @override
+    def shape(self) -> tuple[object, ...]:
+        return (*super().shape, self.seed is None)
 
     @classmethod
     @override
@@ -56,20 +64,8 @@ class EncodeClip(Operation[Coded]):
 
 
 @dataclass(frozen=True, eq=False)
-class EncodeContent(Operation[Tensor]):
-    """z^c (1, Dc) of a clip (T, H, W, C), the posterior's mean: most of an encoding's work."""
-
-    clip: Frames
-
-    @property
-    @override
-    def shape(self) -> tuple[object, ...]:
-        return self.clip.shape
-
-    @property
-    @override
-    def cost(self) -> int:
-        return len(self.clip)
+class EncodeContent(_Encoding[Tensor]):
+    """z^c (1, Dc) of a clip, the posterior's mean: most of an encoding's work."""
 
     @classmethod
     @override
@@ -78,20 +74,8 @@ class EncodeContent(Operation[Tensor]):
 
 
 @dataclass(frozen=True, eq=False)
-class EncodeMotion(Operation[MotionCodes]):
-    """z^m (1, T, Dm) and the action of a clip (T, H, W, C), the posteriors' means."""
-
-    clip: Frames
-
-    @property
-    @override
-    def shape(self) -> tuple[object, ...]:
-        return self.clip.shape
-
-    @property
-    @override
-    def cost(self) -> int:
-        return len(self.clip)
+class EncodeMotion(_Encoding[MotionCodes]):
+    """z^m (1, T, Dm) and the action of a clip, the posteriors' means."""
 
     @classmethod
     @override
