@@ -27,7 +27,7 @@ from benchmarks.requests import FRAMES as LONG
 from benchmarks.requests import served
 from benchmarks.section import Section
 from benchmarks.serving import hosts, load
-from benchmarks.serving.connection import Connection, post_files, post_json
+from benchmarks.serving.connection import post_files, post_json
 from benchmarks.serving.hosts import Host
 from benchmarks.serving.verdict import at_least, at_most
 from benchmarks.serving.watch import Watch
@@ -98,23 +98,16 @@ def _start_s(weights: str) -> float:
 async def _swaps(ours: Host) -> tuple[float, dict[str, float]]:
     """Medians of /swap over HTTP and of what it is made of, in series that take turns, with as many threads."""
     content, motion = (await films(ours.port))[:2]
-    asked, connection = post_files("/swap", {"content": content, "motion": motion}), await Connection.open(ours.port)
-    whole = list[float]()
+    asked, whole = post_files("/swap", {"content": content, "motion": motion}), list[float]()
     with threads(len(os.sched_getaffinity(0))), torch.inference_mode():
         parts = _parts(content, motion)
         alone = {name: list[float]() for name in parts}
         for _ in range(ROUNDS):
             time.sleep(REST_S)
-            for _ in range(SWAPS):
-                begun = time.perf_counter()
-                answer = await connection.ask(asked)
-                whole.append(time.perf_counter() - begun)
-                if answer.status != 200:
-                    raise RuntimeError(f"/swap answers {answer.status}: {answer.body[:500].decode(errors='replace')}")
+            whole += [outcome.took_ms / 1000 for outcome in await load.answered(ours.port, [asked], SWAPS)]
             for name, part in parts.items():
                 time.sleep(REST_S)
                 alone[name] += timeit.repeat(part, number=1, repeat=SWAPS)
-    connection.close()
     return statistics.median(whole), {name: statistics.median(each) for name, each in alone.items()}
 
 
@@ -134,9 +127,7 @@ def _parts(content: bytes, motion: bytes) -> dict[str, Callable[[], object]]:
 async def _generates(ours: Host) -> float:
     """Seconds of the model's time of /generate, the median, as `Server-Timing` has it."""
     asked = [post_json("/generate", model=MODEL, frames=LONG, seed=seed) for seed in range(4)]
-    outcomes = (await load.one_by_one(ours.port, asked, WARM_UP + GENERATED))[WARM_UP:]
-    if {outcome.status for outcome in outcomes} != {200}:
-        raise RuntimeError(f"/generate answers {sorted({outcome.status for outcome in outcomes})}")
+    outcomes = await load.answered(ours.port, asked, GENERATED, WARM_UP)
     return statistics.median(outcome.stages["model"] for outcome in outcomes) / 1000
 
 

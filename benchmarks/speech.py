@@ -15,7 +15,8 @@ import numpy as np
 import soundfile
 
 from benchmarks.section import Section
-from benchmarks.serving.connection import Asked, Connection, post_files
+from benchmarks.serving import load
+from benchmarks.serving.connection import Asked, post_files
 from benchmarks.serving.hosts import ours, two_cores
 from benchmarks.serving.verdict import at_least, at_most
 from benchmarks.serving.watch import Watch, typical
@@ -35,18 +36,9 @@ def sound(name: str, seconds: float) -> bytes:
     return held.getvalue()
 
 
-async def seconds(port: int, asked: Asked, repeats: int) -> list[float]:
+def seconds(port: int, asked: Asked, repeats: int, warm_up: int = 0) -> list[float]:
     """How long each of these requests takes, one after the other."""
-    connection = await Connection.open(port)
-    taken = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        answer = await connection.ask(asked)
-        taken.append(time.perf_counter() - started)
-        if answer.status != 200:
-            raise RuntimeError(f"{asked.path} answers {answer.status}: {answer.body[:500].decode(errors='replace')}")
-    connection.close()
-    return taken
+    return [outcome.took_ms / 1000 for outcome in asyncio.run(load.answered(port, [asked], repeats, warm_up))]
 
 
 def measure() -> Section:
@@ -55,11 +47,11 @@ def measure() -> Section:
     short = post_files("/encode", {"file": sound("voice_a", 1)})
     swap = post_files("/swap", {"content": sound("voice_a", LONG_S), "motion": sound("voice_b", LONG_S)})
     with ours(core) as server:
-        encodes = asyncio.run(seconds(server.port, short, REPEATS + 3))[3:]
+        encodes = seconds(server.port, short, REPEATS, warm_up=3)
         with Watch(server.process.pid, 0.05) as idle:
             time.sleep(2)
         with Watch(server.process.pid, 0.05) as busy:
-            swaps = asyncio.run(seconds(server.port, swap, SWAPS))
+            swaps = seconds(server.port, swap, SWAPS)
     before = typical(idle.footprints, "memory_mb", 0, 2)
     grown = max(sample.memory_mb for sample in busy.footprints) - before
     rate, longest = 1 / statistics.median(encodes), max(swaps)

@@ -102,6 +102,22 @@ async def one_by_one(port: int, asked: Sequence[Asked], count: int) -> list[Outc
     return outcomes
 
 
+async def answered(port: int, asked: Sequence[Asked], count: int, warm_up: int = 0) -> list[Outcome]:
+    """The same after some that are not kept.
+
+    Raises:
+        RuntimeError: an answer is not a 200.
+    """
+    outcomes = await one_by_one(port, asked, warm_up + count)
+    for outcome in outcomes:
+        if outcome.status != 200:
+            body = b"" if outcome.answer is None else outcome.answer.body
+            raise RuntimeError(
+                f"{asked[outcome.number].path} answers {outcome.status}: {body[:500].decode(errors='replace')}"
+            )
+    return outcomes[warm_up:]
+
+
 def median_ms(outcomes: Sequence[Outcome]) -> float:
     """The median time of answers."""
     return statistics.median(outcome.took_ms for outcome in outcomes)
