@@ -17,7 +17,7 @@ import torch
 from benchmarks.ceilings import ceilings
 from benchmarks.clock import median_s
 from benchmarks.machine import machine
-from benchmarks.presets import trained, work
+from benchmarks.presets import iteration, work
 from benchmarks.report import publish
 from benchmarks.section import Section
 from benchmarks.serving.verdict import Verdict, at_least, at_most
@@ -38,15 +38,12 @@ FLOORS, FASTER, OF_CEILING, SCHEDULE_MIN, ROLL_OUT_MS = 3.0, 5.0, 35.0, 20.0, 2.
 """Most times the floor, least times the plain path, least % of the ceiling, minutes of the paper's schedule, ms."""
 
 
-def iteration(chosen: Preset, device: torch.device, *, recorded: bool) -> Iteration:
-    """One that is ready to be called: recorded, or with its optimisers' state made."""
-    torch.manual_seed(0)
-    algorithm, data = trained(chosen, device)
-    algorithm.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overload is missing
-    ready = Iteration(algorithm, chosen, data, torch.Generator(device).manual_seed(0), recorded=recorded)
+def ready(chosen: Preset, device: torch.device, *, recorded: bool) -> Iteration:
+    """An iteration whose optimisers have their state and that is recorded, if it is to be."""
+    one = iteration(chosen, device, recorded=recorded)
     for number in range(PLAIN + 1):
-        ready(number)
-    return ready
+        one(number)
+    return one
 
 
 def measure(device: torch.device) -> Section:
@@ -59,7 +56,7 @@ def measure(device: torch.device) -> Section:
         ways = {"plain, s": (float32, False), "plain, bfloat16, s": (bfloat16, False), "s": (bfloat16, True)}
         row = {}
         for way, (chosen, recorded) in ways.items():
-            one = iteration(chosen, device, recorded=recorded)
+            one = ready(chosen, device, recorded=recorded)
             row[way] = median_s(lambda one=one: one(PLAIN + 1), device)  # type: ignore[misc]  # bound at once
             del one
         asked, ceiling = work(bfloat16), ceilings(device)
@@ -93,7 +90,7 @@ def agreement(device: torch.device) -> list[Verdict]:
     chosen = preset.load(SIMPLE)
     means = []
     for bfloat16, recorded in ((False, False), (True, True)):
-        one = iteration(chosen.model_copy(update={"bfloat16": bfloat16}), device, recorded=recorded)
+        one = ready(chosen.model_copy(update={"bfloat16": bfloat16}), device, recorded=recorded)
         for number in range(PLAIN + 1, AGREEING):
             one(number)
         means.append(one.means())

@@ -21,12 +21,11 @@ from benchmarks.machine import CPU
 from benchmarks.section import Section
 from benchmarks.work import Work, counted
 from training import methods, preset
-from training.algorithm import Algorithm, weighted_sum
+from training.algorithm import Algorithm
 from training.baselines.fhvae import FHVAEConfig
 from training.datasets import Dataset
-from training.datasets.batch import random_batch
 from training.datasets.utterances import Utterances
-from training.iteration import Iteration
+from training.iteration import Iteration, descend
 from training.mel import mel_bands
 from training.preset import Preset
 
@@ -73,6 +72,14 @@ def trained(chosen: Preset, device: torch.device) -> tuple[Algorithm, Dataset]:
         return methods.algorithm(chosen, data), data
 
 
+def iteration(chosen: Preset, device: torch.device, *, recorded: bool = True) -> Iteration:
+    """What `training.train` repeats, on noise."""
+    torch.manual_seed(0)
+    algorithm, data = trained(chosen, device)
+    algorithm.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overload is missing
+    return Iteration(algorithm, chosen, data, torch.Generator(device).manual_seed(0), recorded=recorded)
+
+
 def work(chosen: Preset) -> Work:
     """That of an iteration, of which nothing is computed: its updates' terms and gradients."""
     mel_bands(chosen.model.frame_shape[-1], CPU)  # kept from one use to the next: made before, they are real
@@ -80,18 +87,13 @@ def work(chosen: Preset) -> Work:
     real = isinstance(chosen.model, FHVAEConfig)
     with contextlib.nullcontext() if real else FakeTensorMode(allow_non_fake_inputs=True):
         algorithm, data = trained(chosen, CPU)
+        generator, weights = torch.Generator(), chosen.objective.weights(1.0)
         # Algorithm 2 has the same phase several times.
-        works = {phase: counted(partial(_descend, algorithm, chosen, data, phase)) for phase in set(algorithm.phases)}
+        works = {
+            phase: counted(partial(descend, phase, algorithm, chosen, data, generator, progress=1.0, weights=weights))
+            for phase in set(algorithm.phases)
+        }
     return reduce(add, (works[phase] for phase in algorithm.phases))
-
-
-def _descend(algorithm: Algorithm, chosen: Preset, data: Dataset, phase: frozenset[str]) -> None:
-    for name, modules in algorithm.parts().items():
-        for module in modules:
-            module.requires_grad_(name in phase)
-    generator = torch.Generator().manual_seed(0)
-    batch = random_batch(data, chosen.schedule.batch, generator, windows=chosen.views.recorded_windows)
-    weighted_sum(algorithm.terms(phase, batch, generator, 1.0), chosen.objective.weights(1.0)).backward()
 
 
 def measure(device: torch.device = CPU) -> Section:
@@ -107,8 +109,6 @@ def measured(chosen: Preset, device: torch.device) -> dict[str, float]:
     row = {"GFLOP": sum(asked.flops.values()) / 1e9, "MB": asked.bytes / 1e6, "floor, s": floor}
     if floor > QUICK_S:
         return row
-    algorithm, data = trained(chosen, device)
-    algorithm.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as the loop does
-    iteration, numbers = Iteration(algorithm, chosen, data, torch.Generator(device).manual_seed(0)), itertools.count()
-    took = median_s(lambda: iteration(next(numbers)), device)
+    one, numbers = iteration(chosen, device), itertools.count()
+    took = median_s(lambda: one(next(numbers)), device)
     return {**row, "s": took, "× floor": took / floor}

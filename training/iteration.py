@@ -7,6 +7,7 @@ thousands of small kernels, which take longer to launch one by one than to run.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,6 +21,29 @@ from training.preset import Preset
 
 PLAIN = 3
 """Iterations before the recording: libraries choose their algorithms and optimisers make their state in them."""
+
+
+def descend(
+    phase: frozenset[str],
+    algorithm: Algorithm,
+    chosen: Preset,
+    data: Dataset,
+    generator: torch.Generator,
+    *,
+    progress: Tensor | float,
+    weights: Mapping[str, Tensor | float],
+) -> dict[str, Tensor]:
+    """Terms of a phase on a batch; their weighted sum's gradients are then in what the phase updates, and no other."""
+    for name, modules in algorithm.parts().items():
+        for module in modules:
+            module.requires_grad_(name in phase)
+    with processes.global_draws():
+        batch = random_batch(
+            data, chosen.schedule.batch // processes.count(), generator, windows=chosen.views.recorded_windows
+        )
+        terms = algorithm.terms(phase, batch, generator, progress)
+    weighted_sum(terms, weights).backward()
+    return terms
 
 
 class Iteration:
@@ -128,18 +152,8 @@ class Iteration:
     def _update(self) -> None:
         self.times = dict.fromkeys(self.times, 0)
         for phase in self.algorithm.phases:
-            for name, parameters in self.parts.items():
-                for parameter in parameters:
-                    parameter.requires_grad_(name in phase)
-            with processes.global_draws():
-                batch = random_batch(
-                    self.data,
-                    self.chosen.schedule.batch // processes.count(),
-                    self.generator,
-                    windows=self.chosen.views.recorded_windows,
-                )
-                terms = self.algorithm.terms(phase, batch, self.generator, self.progress)
-            weighted_sum(terms, self.weights).backward()
+            given = self.algorithm, self.chosen, self.data, self.generator
+            terms = descend(phase, *given, progress=self.progress, weights=self.weights)
             processes.average_gradients(self.algorithm.parameters())
             for name, optimiser in self.optimisers.items():
                 if name in phase:

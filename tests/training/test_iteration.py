@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.training.every_objective import Films
 from tests.training.test_methods import data_for, small
 from training import methods, preset
 from training.datasets import Dataset
@@ -16,7 +17,7 @@ from training.datasets.batch import random_batch
 from training.datasets.moving_shapes import MovingShapes
 from training.datasets.sprites import Sprites
 from training.datasets.utterances import Utterances
-from training.iteration import PLAIN, Iteration, newest_share
+from training.iteration import Iteration, newest_share
 
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal", "lift_fresh"}
 """Operations whose result the host has to see, or that copy what the host has just made; a graph can have neither."""
@@ -36,22 +37,12 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-class Held:
+class Held(Films):
     """A dataset whose clips are all there, as on a device; the procedural ones of the tests are made on the host."""
 
     def __init__(self, data: Dataset) -> None:
         self.frames, self.fps, self.frame_shape, self.device = data.frames, data.fps, data.frame_shape, data.device
-        self.all = data.clips(torch.arange(len(data)))
-
-    def __len__(self) -> int:
-        return len(self.all)
-
-    def clips(self, indices: torch.Tensor) -> torch.Tensor:
-        return self.all[indices]
-
-    def labels(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
-        del indices
-        return {}
+        self.pixels = data.clips(torch.arange(len(data)))
 
 
 def iteration(name: str, **changes: object) -> Iteration:
@@ -163,7 +154,7 @@ def test_a_recording_is_the_plain_path(name: str) -> None:
         chosen = small(name)
         chosen = chosen.model_copy(update={"schedule": chosen.schedule.model_copy(update={"iterations": 200})})
         data = Held(data_for(chosen))
-        data.device, data.all = device, data.all.to(device)
+        data.device, data.pixels = device, data.pixels.to(device)
         torch.manual_seed(0)
         algorithm = methods.algorithm(chosen, data).to(device)
         generator = torch.Generator(device).manual_seed(0)
@@ -171,7 +162,6 @@ def test_a_recording_is_the_plain_path(name: str) -> None:
         for number in range(200):
             one(number)
         assert (one.graph is not None) == recorded
-        assert PLAIN < 200
         means.append(one.means())
     for term, value in means[0].items():
         assert means[1][term] == pytest.approx(value, rel=0.01, abs=1e-3), term
