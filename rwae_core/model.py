@@ -6,7 +6,7 @@ Shapes: B clips, T frames of any one shape with values in [0, 1], Dc content and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -126,6 +126,10 @@ class RWAE(nn.Module):
             stds.append(posterior.std)
             draws.append(previous)
         return Gaussian(torch.stack(means, 1), torch.stack(stds, 1)), torch.stack(draws, 1)
+
+    def motion_seen(self, clip: Float[Tensor, "B T *frame"], z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
+        """Q_φ(z^m_t | z^m_{<t}, x_t) at every step of given histories, of a model whose motion input is frames."""
+        return cast("MotionPosterior", self.motion_posterior).along(self._features(clip), z_m)
 
     def motion_prior(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
         """P_ψ(z^m_t | z^m_{<t}) at every step of given histories, as one Gaussian of shape (B, T, Dm)."""

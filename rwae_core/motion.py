@@ -45,6 +45,10 @@ class MotionPosterior(nn.Module):
         after = State(*self.cell(torch.cat([features, previous], dim=-1), state))
         return self.head(after.hidden), after
 
+    def along(self, features: Float[Tensor, "B T F"], z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
+        """Every step of given codes at once."""
+        return self.head(_followed(self.cell, torch.cat([features, _previous(z_m)], -1)))
+
 
 class RecurrentPrior(nn.Module):
     """One step of P_ψ(z^m_t | z^m_{<t}) = N(μ_ψ, σ²_ψ): an LSTM cell on z^m_{t−1} and a Gaussian head (eq. 4).
@@ -87,23 +91,29 @@ class RecurrentPrior(nn.Module):
         return Rollout(previous, cast("State", state))
 
     def along(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
-        """Every step of given codes at once: where nothing is drawn, a library's LSTM knows all that it is fed."""
-        cell = self.cell
-        weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
-        previous = functional.pad(z_m[:, :-1], (0, 0, 1, 0))
-        start = z_m.new_zeros(1, len(z_m), cell.hidden_size)
-        hidden, _, _ = torch.lstm(
-            previous,
-            (start, start),
-            weights,
-            has_biases=True,
-            num_layers=1,
-            dropout=0.0,
-            train=self.training,
-            bidirectional=False,
-            batch_first=True,
-        )
-        return self.head(hidden)
+        """Every step of given codes at once."""
+        return self.head(_followed(self.cell, _previous(z_m)))
+
+
+def _previous(z_m: Float[Tensor, "B T Dm"]) -> Float[Tensor, "B T Dm"]:
+    return functional.pad(z_m[:, :-1], (0, 0, 1, 0))
+
+
+def _followed(cell: nn.LSTMCell, inputs: Float[Tensor, "B T D"]) -> Float[Tensor, "B T H"]:
+    """Hidden states of a cell: where nothing is drawn, a library's LSTM knows all that it is fed."""
+    start = inputs.new_zeros(1, len(inputs), cell.hidden_size)
+    hidden, _, _ = torch.lstm(
+        inputs,
+        (start, start),
+        [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh],
+        has_biases=True,
+        num_layers=1,
+        dropout=0.0,
+        train=cell.training,
+        bidirectional=False,
+        batch_first=True,
+    )
+    return hidden
 
 
 def motion_noise(shape: tuple[int, int, int], generator: Generators | None, like: Tensor) -> Float[Tensor, "B T Dm"]:

@@ -33,8 +33,9 @@ RECORDING_EVERY = 4
 """Of how many clips one has the motion of its whole recording looked at."""
 
 
-CYCLED_EVERY = 4
-"""Of how many clips one has its content drawn with other motion."""
+CONTENT_CYCLED_EVERY, MOTION_CYCLED_EVERY = 4, 8
+"""Of how many clips one has its content drawn with other motion, a few frames, and its motion with other content, all
+of them."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ class Autoencoding(Algorithm):
             prior = model.motion_prior(latents.z_m)
             found = model.decode(latents, steps)
             recorded = None if critics.recording is None else self.recorded_motion(seen)
-            cycle = self.content_cycle(latents, generator) if objective.content_cycle else None
+            content_cycle = self.content_cycle(latents, generator) if objective.content_cycle else None
+            motion_cycle = self.motion_cycle(latents, generator) if objective.motion_cycle else None
 
         frames = clip if steps is None else views.at_steps(clip, steps)
         # A few frames of a clip stand for all of them.
@@ -169,8 +171,10 @@ class Autoencoding(Algorithm):
             # Motion alone pays: z^c may know all of who speaks.
             z_c = latents.z_c[::RECORDING_EVERY].detach()
             terms["recording_dependence"] = objectives.dependence(critics.recording, z_c, recorded)
-        if cycle is not None:
-            terms["content_cycle"] = cycle
+        if content_cycle is not None:
+            terms["content_cycle"] = content_cycle
+        if motion_cycle is not None:
+            terms["motion_cycle"] = motion_cycle
         if inference.action is not None and inference.log_action is not None:
             terms["action_kl"] = objectives.action_kl(inference.action, inference.log_action)
         return Codes(latents, recorded), terms
@@ -181,13 +185,23 @@ class Autoencoding(Algorithm):
         What the prior draws is not quite what the decoder has met in clips, and content must not change with it.
         """
         model = self.model
-        z_c = latents.z_c[::CYCLED_EVERY].detach()
+        z_c = latents.z_c[::CONTENT_CYCLED_EVERY].detach()
         with torch.no_grad():
             drawn = model.sample(len(z_c), latents.z_m.shape[1], generator, z_c=z_c)
         steps = views.random_steps(drawn.z_m, self.chosen.views.content_frames, generator)
         with frozen(model.content_posterior):
             seen: Gaussian = model.content_posterior(model.decode(drawn, steps).clamp(0, 1))
-        return objectives.content_cycle(seen, z_c)
+        return objectives.cycle(seen, z_c)
+
+    def motion_cycle(self, latents: Latents, generator: torch.Generator) -> Tensor:
+        """Whether every eighth clip's motion is still seen when the prior says what moves; the decoder alone pays."""
+        model = self.model
+        z_m = latents.z_m[::MOTION_CYCLED_EVERY].detach()
+        with torch.no_grad():
+            drawn = model.sample(len(z_m), z_m.shape[1], generator, z_m=z_m)
+        with frozen(model.frame_encoder), frozen(model.motion_posterior):
+            seen = model.motion_seen(model.decode(drawn).clamp(0, 1), z_m)
+        return objectives.cycle(seen, z_m)
 
     def recorded_motion(self, seen: Seen) -> Float[Tensor, "R 3 Dm"]:
         """What z^m of all other windows of a recording says together, for every fourth clip: it costs three times one.

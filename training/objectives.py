@@ -67,18 +67,18 @@ def content_kl(posterior: Gaussian) -> Scalar:
     return posterior.standard_kl().sum(1).mean()
 
 
-def content_cycle(posterior: Gaussian, z_c: Float[Tensor, "n D"]) -> Scalar:
-    """−E ln Q(z^c | G(z^c, z̃^m)), in nats: content is still seen in what was drawn of it with other motion.
+def cycle(posterior: Gaussian, code: Float[Tensor, " n *code"]) -> Scalar:
+    """−E ln Q(z | G(z, z̃)), in nats: a code is still seen in what was drawn of it with the other one from its prior.
 
-    The entropy of z^c less this bounds the information I(z^c; x̃) from below (Barber & Agakov 2003), for clips that
-    nobody has filmed as Appendix B asks it for those that were.
+    The entropy of z less this bounds the information I(z; x̃) from below (Barber & Agakov 2003), for clips that nobody
+    has filmed as Appendix B asks it for those that were.
 
     Args:
-        posterior: What the content posterior says of the drawn clips.
-        z_c: What they were drawn of.
+        posterior: What the code's posterior says of the drawn clips.
+        code: z^c or z^m, what they were drawn of.
     """
-    shift = (z_c - posterior.mean) / posterior.std
-    return (shift.square() / 2 + posterior.std.log() + log(2 * pi) / 2).sum(1).mean()
+    shift = (code - posterior.mean) / posterior.std
+    return (shift.square() / 2 + posterior.std.log() + log(2 * pi) / 2).sum() / len(code)
 
 
 def motion_mmd(z_m: Float[Tensor, "B T D"], prior_z_m: Float[Tensor, "B T D"]) -> Scalar:

@@ -39,7 +39,7 @@ MethodConfig = Annotated[
 
 _TERMS = {
     "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "action_kl"}
-    | {"dependence", "recording_dependence", "content_cycle"},
+    | {"dependence", "recording_dependence", "content_cycle", "motion_cycle"},
     "ds-vae": {"content_kl", "motion_kl", "action_kl"},
     "fhvae": {"content_kl", "motion_kl", "sequence_prior", "discriminative"},
     "mocogan": set[str](),
@@ -55,7 +55,8 @@ class Objective(_Section):
     """Weights of the terms of `training.objectives`, under their names; a term of weight 0 is not computed.
 
     `cost` is c(x, G(z)). `recording_dependence` is that of z^c and what z^m says over a whole recording; it needs
-    windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves. `ramp` is the share
+    windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves,
+    `motion_cycle` at clips of content from its prior. `ramp` is the share
     of the run over which every weight but the reconstruction's rises from 0. `action_temperature` is τ of the
     Gumbel-softmax at the first and the last iteration, falling geometrically.
     `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
@@ -70,6 +71,7 @@ class Objective(_Section):
     dependence: Weight = 0
     recording_dependence: Weight = 0
     content_cycle: Weight = 0
+    motion_cycle: Weight = 0
     action_kl: Weight = 0
     sequence_prior: Weight = 0
     discriminative: Weight = 0
@@ -176,6 +178,8 @@ class Preset(_Section):
                 "objective: content_cycle asks a content posterior of a few frames; set content_posterior = 'patches' "
                 "and views.content_frames"
             )
+        if self.objective.motion_cycle and getattr(self.model, "motion_input", "") != "frames":
+            raise ValueError("objective: motion_cycle asks a motion posterior of frames; set motion_input = 'frames'")
         if self.objective.cost == "spectral_error" and not speech:
             raise ValueError("objective: cost = 'spectral_error' is for speech; pixels take 'squared_error'")
         if self.objective.recording_dependence and (not self.views.content_windows or self.schedule.batch < 8):

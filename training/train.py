@@ -94,27 +94,32 @@ def train(
         if state["run"] != run:
             raise TrainingError(f"{out} holds a run of another preset, seed or start; give another --out, or remove it")
         iteration.load_state_dict(state)
-    elif start_from is not None:
-        start_as(algorithm.model, start_from)
-    else:
+    elif start_from is None or not start_as(algorithm.model, start_from):
         algorithm.start(random_batch(training, schedule.batch, generator))
     repeat(iteration, Log(out, start), held_out, range(start, schedule.iterations), run)
 
 
-def start_as(model: nn.Module, folder: Path) -> None:
-    """Gives a model the weights of another one like it.
+def start_as(model: nn.Module, folder: Path) -> bool:
+    """Gives a model the weights of another one like it; a decoder of other widths starts as it is.
+
+    Returns:
+        Whether the decoder was given, too.
 
     Raises:
         TrainingError: that is not like it.
         FileNotFoundError: `folder` holds neither weights nor a run.
     """
+    given = checkpoint.load_model(folder).state_dict()
+    decoder = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("decoder.")}
+    alike = all(name in given and given[name].shape == tensor.shape for name, tensor in decoder.items())
     try:
-        model.load_state_dict(checkpoint.load_model(folder).state_dict())
+        model.load_state_dict(given if alike else given | decoder)
     except RuntimeError as error:
         raise TrainingError(
-            f"{folder} holds another model than the preset's: its [model] has to be the one that these weights were "
-            "trained with, which their config.json or run.json says"
+            f"{folder} holds another model than the preset's: its [model] has to be, but for decoder_widths, the one "
+            "that these weights were trained with, which their config.json or run.json says"
         ) from error
+    return alike
 
 
 def repeat(iteration: Iteration, log: Log, held_out: Dataset, left: range, run: dict[str, Any]) -> None:

@@ -145,6 +145,14 @@ def test_the_motion_prior_at_given_histories_is_the_roll_out(model: RWAE) -> Non
     torch.testing.assert_close(drawn.z_m, prior.mean + prior.std * noise)
 
 
+def test_motion_seen_along_given_codes_is_what_was_inferred_step_by_step(model: RWAE) -> None:
+    clip = torch.rand(2, 5, *model.config.frame_shape, generator=torch.Generator().manual_seed(0))
+    inference = model.infer(clip, generator=seeded(1, 2))
+    seen = model.motion_seen(clip, inference.latents.z_m)
+    torch.testing.assert_close(seen.mean, inference.motion.mean)
+    torch.testing.assert_close(seen.std, inference.motion.std)
+
+
 def test_a_clip_made_part_by_part_is_the_one_made_at_once(model: RWAE) -> None:
     whole = model.sample(2, 23, seeded(1, 2), z_m=model.sample(2, 7, seeded(3, 4)).z_m)
     sources = seeded(1, 2)

@@ -289,12 +289,12 @@ def test_kl_terms_are_zero_for_matched_and_positive_for_shifted_codes() -> None:
     assert objectives.content_kl(Gaussian(standard.mean + 1, standard.std)).item() == pytest.approx(1.5)
 
 
-def test_the_content_cycle_is_the_negative_log_density_of_the_code_that_was_drawn() -> None:
+def test_a_cycle_is_the_negative_log_density_of_the_code_that_was_drawn() -> None:
     mean, std, z_c = draw(4, 3), draw(4, 3, seed=1).exp(), draw(4, 3, seed=2)
     expected = 0.0
     for m, s, z in zip(mean.flatten().tolist(), std.flatten().tolist(), z_c.flatten().tolist(), strict=True):
         expected -= math.log(math.exp(-((z - m) ** 2) / (2 * s * s)) / (s * math.sqrt(2 * math.pi))) / 4
-    assert objectives.content_cycle(Gaussian(mean, std), z_c).item() == pytest.approx(expected, rel=1e-9)
+    assert objectives.cycle(Gaussian(mean, std), z_c).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_dependence_of_a_trained_critic_is_near_the_mutual_information_of_two_gaussians() -> None:

@@ -194,7 +194,9 @@ def test_a_missing_folder_and_an_unknown_preset_are_named(tmp_path: Path, capsys
 
 def test_a_run_starts_from_weights_and_what_rests_stays(drawn_sprites: Path, tmp_path: Path) -> None:
     run(JOINT, drawn_sprites, tmp_path / "first", iterations=1)
-    text = JOINT.replace("dependence = 3", "content_cycle = 1").replace("batch = 4", 'batch = 4\nlearns = ["decoder"]')
+    text = JOINT.replace("dependence = 3", "content_cycle = 1\nmotion_cycle = 1").replace(
+        "batch = 4", 'batch = 4\nlearns = ["decoder"]'
+    )
     (tmp_path / "second.toml").write_text(text)
     arguments = ["--preset", str(tmp_path / "second.toml"), "--data", str(drawn_sprites), "--device", "cpu"]
     arguments += ["--out", str(tmp_path / "second"), "--from", str(tmp_path / "first")]
@@ -205,10 +207,24 @@ def test_a_run_starts_from_weights_and_what_rests_stays(drawn_sprites: Path, tmp
         learned = name.startswith(("decoder", "prior"))
         assert torch.equal(after["algorithm"][f"model.{name}"], tensor) != learned, name
     line = json.loads((tmp_path / "second" / "log.jsonl").read_text().splitlines()[0])
-    assert "content_cycle" in line
+    assert {"content_cycle", "motion_cycle"} <= line.keys()
     assert json.loads((tmp_path / "second" / "run.json").read_text())["from"] == str(tmp_path / "first")
     export(tmp_path / "second", tmp_path / "weights")
     assert f"--from {tmp_path / 'first'} --seed 0" in (tmp_path / "weights" / "README.md").read_text()
+
+
+def test_a_decoder_of_other_widths_starts_afresh(drawn_sprites: Path, tmp_path: Path) -> None:
+    run(JOINT, drawn_sprites, tmp_path / "first", iterations=1)
+    wider = JOINT.replace("decoder_widths = [4, 4, 4, 4]", "decoder_widths = [4, 4, 4, 6]")
+    (tmp_path / "second.toml").write_text(wider.replace("batch = 4", 'batch = 4\nlearns = ["decoder"]'))
+    arguments = ["--preset", str(tmp_path / "second.toml"), "--data", str(drawn_sprites), "--device", "cpu"]
+    arguments += ["--out", str(tmp_path / "second"), "--from", str(tmp_path / "first")]
+    assert train.main(arguments) == 0
+    before, after = (load_model(tmp_path / name).state_dict() for name in ("first", "second"))
+    for name, tensor in before.items():
+        if not name.startswith(("decoder", "prior")):
+            assert torch.equal(after[name], tensor), name
+    assert after["decoder.convolutions.3.weight"].shape[0] == 6
 
 
 def test_weights_of_another_model_are_no_start(

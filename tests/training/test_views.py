@@ -60,6 +60,8 @@ def test_speechs_views_are_refused_for_video_and_the_other_way_round() -> None:
     for change in ({"views": {"motion_voices": True}}, {"schedule": raw["schedule"] | {"batch": 4}}):
         with pytest.raises(ValueError, match="content_windows, a batch of 8 or more"):
             Preset.model_validate(raw | change)
+    with pytest.raises(ValueError, match="motion_input = 'frames'"):
+        Preset.model_validate(raw | {"objective": raw["objective"] | {"motion_cycle": 1}})
     raw["model"]["motion_input"] = "frames"
     with pytest.raises(ValueError, match="motion_input = 'standardised'"):
         Preset.model_validate(raw)
