@@ -8,11 +8,9 @@ import torch
 from benchmarks import growth, service
 from benchmarks.ceilings import Ceilings
 from benchmarks.machine import CPU
+from tests.benchmarks.cores import TWO_CORES
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
-    reason="pins services to two cores: run it on Linux with as many",
-)
+pytestmark = TWO_CORES
 
 
 def test_it_measures_the_service_beside_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,9 @@ from benchmarks.serving.hosts import Host
 from benchmarks.serving.ideal import ORDERS, Ideal
 from benchmarks.serving.verdict import at_least, at_most, none_of
 from benchmarks.serving.watch import Footprint, Watch, growth, typical
+from tests.benchmarks.cores import TWO_CORES
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
-    reason="pins services to two cores: run it on Linux with as many",
-)
+pytestmark = TWO_CORES
 
 
 @contextlib.asynccontextmanager
