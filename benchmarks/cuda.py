@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 
+from benchmarks import agreement
 from benchmarks.ceilings import ceilings
 from benchmarks.clock import median_s
 from benchmarks.machine import machine
@@ -21,7 +22,6 @@ from benchmarks.presets import iteration, work
 from benchmarks.report import publish
 from benchmarks.section import Section
 from benchmarks.serving.verdict import Verdict, at_least, at_most
-from benchmarks.training import TERMS_WITHIN, apart
 from rwae_core.config import ModelConfig
 from rwae_core.model import RWAE
 from rwae_core.replay import ReplayedPrior
@@ -31,7 +31,6 @@ from training.preset import Preset
 
 SIMPLE, COMPLEX = "sprites-mmd-s", "sprites-mmd-c"
 PRESETS = (SIMPLE, "sprites-gan-s", "sprites", COMPLEX)
-AGREEING = 200
 CLIPS, STEPS = 64, 100
 """Of a roll-out."""
 FLOORS, FASTER, OF_CEILING, SCHEDULE_MIN, ROLL_OUT_MS = 3.0, 5.0, 35.0, 20.0, 2.0
@@ -80,27 +79,17 @@ def measure(device: torch.device) -> Section:
         at_least(f"{COMPLEX}, of the ceiling in bfloat16", rows[COMPLEX]["% of the ceiling"], OF_CEILING, "%"),
         at_most(f"{SIMPLE}, the paper's schedule", schedule_min, SCHEDULE_MIN, " min"),
         at_most("roll-out", roll_out_ms, ROLL_OUT_MS, " ms"),
-        *agreement(device),
+        *agreeing(device),
     ]
     return Section(rows, "s", verdicts)
 
 
-def agreement(device: torch.device) -> list[Verdict]:
-    """Whether the graph in bfloat16 and the plain path in float32 descend the same terms."""
+def agreeing(device: torch.device) -> list[Verdict]:
+    """Whether the graph in bfloat16 and the plain path in float32 descend the same terms, in updates of everything."""
     chosen = preset.load(SIMPLE)
-    means = []
-    for bfloat16, recorded in ((False, False), (True, True)):
-        one = ready(chosen.model_copy(update={"bfloat16": bfloat16}), device, recorded=recorded)
-        for number in range(PLAIN + 1, AGREEING):
-            one(number)
-        means.append(one.means())
-    plain, ours = means
-    return [
-        at_most(
-            f"{name}, from the plain path over {AGREEING} iterations", apart([plain[name]], [ours[name]]), TERMS_WITHIN
-        )
-        for name in plain
-    ]
+    at_once = chosen.schedule.model_copy(update={"inner_steps": 0})
+    one = iteration(chosen.model_copy(update={"bfloat16": True, "schedule": at_once}), device)
+    return agreement.agreement(*agreement.terms(one, agreement.ITERATIONS))
 
 
 @torch.inference_mode()

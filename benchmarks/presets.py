@@ -21,7 +21,6 @@ from benchmarks.machine import CPU
 from benchmarks.section import Section
 from benchmarks.work import Work, counted
 from training import methods, preset
-from training.algorithm import Algorithm
 from training.baselines.fhvae import FHVAEConfig
 from training.datasets import Dataset
 from training.datasets.utterances import Utterances
@@ -31,6 +30,8 @@ from training.preset import Preset
 
 QUICK_S = 1.0
 """The floor above which an iteration is counted and not timed."""
+CLIPS = 64
+"""Of noise: more would not cost more."""
 
 
 class Noise:
@@ -39,13 +40,14 @@ class Noise:
     def __init__(self, chosen: Preset, device: torch.device) -> None:
         self.frames, self.fps, self.frame_shape = chosen.model.frames, chosen.model.fps, chosen.model.frame_shape
         self.device = device
+        self.all = torch.rand(CLIPS, self.frames, *self.frame_shape, device=device)
 
     def __len__(self) -> int:
-        return 1000
+        return CLIPS
 
     def clips(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B T *frame"]:
         """Values in [0, 1]."""
-        return torch.rand(len(indices), self.frames, *self.frame_shape, device=self.device)
+        return self.all[indices]
 
     def labels(self, indices: Int[Tensor, " B"]) -> dict[str, Int[Tensor, " B"]]:
         """Nothing is known of noise."""
@@ -65,17 +67,17 @@ class NoisyRecordings(Noise, Utterances):
         return indices[:, None].expand(-1, count)
 
 
-def trained(chosen: Preset, device: torch.device) -> tuple[Algorithm, Dataset]:
-    """What a preset trains, and noise to train it on."""
-    data = (NoisyRecordings if chosen.views.recorded_windows else Noise)(chosen, device)
-    with device:
-        return methods.algorithm(chosen, data), data
+def noise(chosen: Preset, device: torch.device) -> Dataset:
+    """As much of it as a preset's iteration learns from."""
+    return (NoisyRecordings if chosen.views.recorded_windows else Noise)(chosen, device)
 
 
-def iteration(chosen: Preset, device: torch.device, *, recorded: bool = True) -> Iteration:
-    """What `training.train` repeats, on noise."""
+def iteration(chosen: Preset, device: torch.device, data: Dataset | None = None, *, recorded: bool = True) -> Iteration:
+    """What `training.train` repeats, on noise where there is no `data`."""
     torch.manual_seed(0)
-    algorithm, data = trained(chosen, device)
+    data = noise(chosen, device) if data is None else data
+    with device:
+        algorithm = methods.algorithm(chosen, data)
     algorithm.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overload is missing
     return Iteration(algorithm, chosen, data, torch.Generator(device).manual_seed(0), recorded=recorded)
 
@@ -86,7 +88,8 @@ def work(chosen: Preset) -> Work:
     # FHVAE looks at the labels of all its data when it is made, which has to be real, too.
     real = isinstance(chosen.model, FHVAEConfig)
     with contextlib.nullcontext() if real else FakeTensorMode(allow_non_fake_inputs=True):
-        algorithm, data = trained(chosen, CPU)
+        data = noise(chosen, CPU)
+        algorithm = methods.algorithm(chosen, data)
         generator, weights = torch.Generator(), chosen.objective.weights(1.0)
         # Algorithm 2 has the same phase several times.
         works = {

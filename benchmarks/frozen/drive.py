@@ -1,9 +1,8 @@
 """Drives the training loop of whichever release `training` is imported from, for so many iterations, and times each.
 
-`benchmarks.training` starts it with that release in PYTHONPATH. Prints the seconds of each iteration as JSON; the run's
-folder has the log, a line every `EVERY` iterations.
+`benchmarks.training` starts it with that release in PYTHONPATH. Prints the seconds of each iteration as JSON.
 
-    python drive.py <float32|bfloat16> <iterations> <every> <arguments of training.train>
+    python drive.py <float32|bfloat16> <iterations> <arguments of training.train>
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any
 
 from training import preset, train
 
-precision, count, every, *arguments = sys.argv[1:]
+precision, count, *arguments = sys.argv[1:]
 moments: list[float] = []
 
 
@@ -50,7 +49,7 @@ def load(name: str) -> Any:
 
 whole, preset.load = preset.load, load
 train.tqdm = Clock  # type: ignore[attr-defined]
-train.LOG_EVERY, train.WATCH_EVERY, train.CHECKPOINT_EVERY = int(every), 10**9, 10**9
+train.LOG_EVERY, train.WATCH_EVERY, train.CHECKPOINT_EVERY = 10**9, 10**9, 10**9
 try:
     code = train.main(arguments)
 except Done:

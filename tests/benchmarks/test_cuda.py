@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from benchmarks import clock, cuda
+from benchmarks import agreement, clock, cuda
 from tests.training.test_methods import small
 
 
 def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "AGREEING", 6)
+    monkeypatch.setattr(agreement, "ITERATIONS", 6)
     monkeypatch.setattr(clock, "FOR_S", 0.0)
     monkeypatch.setattr(cuda.preset, "load", {name: small(name) for name in cuda.PRESETS}.__getitem__)
     section = cuda.measure(torch.device("cpu"))
