@@ -13,14 +13,12 @@ from typing import TypeVar
 
 from fastapi import UploadFile
 
-from rwae_core.config import ModelConfig
 from rwae_core.media.clip import AudioClip, VideoClip
-from rwae_core.media.errors import MediaError, UndecodableMediaError, UnsupportedMediaError
-from rwae_core.media.fit import Fit
+from rwae_core.media.errors import MediaError
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.pool import MediaPool
 from rwae_core.media.process import Reason
-from rwae_core.media.sniff import Modality
+from rwae_core.media.wanted import Wanted
 from service.engine import QueueFullError
 from service.errors import FieldError
 from service.settings import Settings
@@ -58,57 +56,21 @@ class MediaRooms:
         """How many decoding processes were replaced, by reason."""
         return self._pool.restarts
 
-    async def modality(self, field: str, upload: UploadFile, deadline: float) -> Modality | None:
-        """Whether an upload is video or sound; None where that cannot be told, which decoding will say better.
-
-        Raises:
-            FieldError, QueueFullError: as for `read_video`.
-        """
-
-        def look(data: bytes, timeout: float, cancelled: threading.Event) -> Modality | None:
-            try:
-                return self._pool.modality(data, timeout=timeout, cancelled=cancelled)
-            except (UnsupportedMediaError, UndecodableMediaError):
-                return None
-
-        return await self._read(field, upload, look, deadline)
-
-    async def read_video(
-        self, field: str, upload: UploadFile, config: ModelConfig, fit: Fit, deadline: float
-    ) -> VideoClip:
-        """The clip of an upload, fitted to a model, by the deadline (`time.monotonic`).
+    async def read(self, field: str, upload: UploadFile, wanted: Wanted, deadline: float) -> VideoClip | AudioClip:
+        """The clip of an upload, as it is wanted, by the deadline (`time.monotonic`).
 
         Raises:
             FieldError: the upload is at fault; its cause says how.
             QueueFullError: too many uploads wait to be decoded.
         """
-
-        def decode(data: bytes, timeout: float, cancelled: threading.Event) -> VideoClip:
-            return self._pool.decode_video(
-                data, size=config.size, channels=config.channels, fit=fit, timeout=timeout, cancelled=cancelled
-            )
-
-        return await self._read(field, upload, decode, deadline)
-
-    async def read_audio(self, field: str, upload: UploadFile, sample_rate: int, deadline: float) -> AudioClip:
-        """The sound of an upload at a model's rate, as `read_video` does it."""
-
-        def decode(data: bytes, timeout: float, cancelled: threading.Event) -> AudioClip:
-            return self._pool.decode_audio(data, sample_rate=sample_rate, timeout=timeout, cancelled=cancelled)
-
-        return await self._read(field, upload, decode, deadline)
-
-    async def _read(
-        self, field: str, upload: UploadFile, use: Callable[[bytes, float, threading.Event], Result], deadline: float
-    ) -> Result:
         cancelled = threading.Event()
 
-        def run() -> Result:
+        def run() -> VideoClip | AudioClip:
             started = time.monotonic()
             upload.file.seek(0)
             data = upload.file.read()  # here, so that no more uploads are in memory than are decoded
             try:
-                return use(data, deadline - started, cancelled)
+                return self._pool.decode(data, wanted, timeout=deadline - started, cancelled=cancelled)
             finally:
                 self._seconds_a_clip += 0.2 * (time.monotonic() - started - self._seconds_a_clip)
 

@@ -1,27 +1,25 @@
 """The paths: which model a request is for, and with it whose call answers.
 
-A clip's way: route → `calls` → `MediaRooms` → engine → `answers.reply`.
+A clip's way: route → `calls.reading` → `calls.video` or `calls.audio` → engine → `answers.reply`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, Form, Request, Response, Security, UploadFile
+from fastapi import APIRouter, Form, Request, Response, Security
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.security import APIKeyHeader, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from rwae_core.media.errors import MediaModalityError
 from rwae_core.media.sniff import Modality
 from service import errors, openapi
 from service.calls import audio, video
-from service.calls.asking import engine_of, together
-from service.edge.context import Context
-from service.errors import FieldError, NotReadyError
+from service.calls.asking import engine_of
+from service.calls.reading import Reading, read
+from service.errors import NotReadyError
 from service.library import Model
-from service.media import MediaRooms
 from service.pages import DOCS, PAGE
 from service.schemas import (
     AudioShape,
@@ -51,9 +49,11 @@ MAKES = (400, 401, 404, 413, 422, 429, 503, 504)
 class Calls(Protocol):
     """The four calls, as the modules of `service.calls` have them."""
 
-    async def encode(self, request: Request, model: Model, form: EncodeForm) -> Response: ...
+    async def encode(self, request: Request, model: Model, form: EncodeForm, file: Reading[Any]) -> Response: ...
     async def decode(self, request: Request, model: Model, body: DecodeRequest) -> Response: ...
-    async def swap(self, request: Request, model: Model, form: SwapForm) -> Response: ...
+    async def swap(
+        self, request: Request, model: Model, form: SwapForm, content: Reading[Any], motion: Reading[Any]
+    ) -> Response: ...
     async def generate(self, request: Request, model: Model, body: GenerateRequest) -> Response: ...
 
 
@@ -71,8 +71,8 @@ async def models(request: Request) -> Models:
 @calls.post("/encode", responses={200: openapi.json_answer(Encoding, seed=True), **errors.documented(*READS)})
 async def encode(request: Request, form: Annotated[EncodeForm, Multipart]) -> Response:
     """Codes of a clip: one for what it shows or who speaks, one for each frame for what happens or is said."""
-    model = await _reader(request, form.model, file=form.file)
-    return await CALLS[model.modality].encode(request, model, form)
+    model, (file,) = await read(request, form.model, form.fit, file=form.file)
+    return await CALLS[model.modality].encode(request, model, form, file)
 
 
 @calls.post("/decode", responses={200: openapi.media_answer(Items), **errors.documented(*MAKES)})
@@ -88,8 +88,8 @@ async def swap(request: Request, form: Annotated[SwapForm, Multipart]) -> Respon
 
     The answer is as long as `motion`: of sound, to the sample at the model's rate.
     """
-    model = await _reader(request, form.model, content=form.content, motion=form.motion)
-    return await CALLS[model.modality].swap(request, model, form)
+    model, (content, motion) = await read(request, form.model, form.fit, content=form.content, motion=form.motion)
+    return await CALLS[model.modality].swap(request, model, form, content, motion)
 
 
 @calls.post("/generate", responses={200: openapi.media_answer(Items, seed=True), **errors.documented(*MAKES)})
@@ -140,44 +140,6 @@ async def page() -> FileResponse:
 async def docs() -> HTMLResponse:
     """The calls, to read and to try."""
     return DOCS
-
-
-async def _reader(request: Request, name: str | None, **uploads: UploadFile) -> Model:
-    """The model that reads these uploads: the one named, else the default one of what they are.
-
-    Raises:
-        FieldError: they are not of one modality, or of one that no model reads.
-    """
-    library = engine_of(request).library
-    library.check_any()
-    if name:
-        return library.find(name)
-    media: MediaRooms = request.app.state.media
-    context: Context = request.state.context
-    found: Modality | None = None
-    looks = (media.modality(field, upload, context.deadline) for field, upload in uploads.items())
-    for field, modality in zip(uploads, await together(*looks), strict=True):
-        if modality is None:  # decoding it will say why
-            continue
-        if modality not in library.defaults:
-            raise FieldError(field, f"{field}: {_UNREAD[modality]}", MediaModalityError())
-        if found is not None and modality != found:
-            raise FieldError(field, f"{field}: {_OTHER[modality]}", MediaModalityError())
-        found = modality
-    return library.find(None, next(iter(library.defaults)) if found is None else found)
-
-
-_UNREAD: Mapping[Modality, str] = {
-    "video": "The file is video, and no video model is served: send sound alone, or name the model that is to read "
-    "the film's sound.",
-    "audio": "The file is sound, and no audio model is served: send a video clip.",
-}
-_OTHER: Mapping[Modality, str] = {
-    "video": "This file is video and the one before is sound: send two clips of one kind, or name the model that is "
-    "to read the sound of both.",
-    "audio": "This file is sound and the one before is video: send two clips of one kind, or name the model that is "
-    "to read the sound of both.",
-}
 
 
 def _info(model: Model, default: bool) -> ModelInfo:

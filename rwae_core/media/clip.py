@@ -6,10 +6,13 @@ Shapes: T frames of H×W pixels in C channels (1: luma, 3: RGB); N samples of so
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from rwae_core.media.sniff import Modality
 
 MIN_FPS, MAX_FPS = 0.1, 240.0
 """Frames per second that every output format can say."""
@@ -28,6 +31,7 @@ class VideoClip:
         fps: frames per second, from MIN_FPS to MAX_FPS.
     """
 
+    modality: ClassVar[Modality] = "video"
     frames: NDArray[np.uint8]
     fps: float
 
@@ -41,6 +45,7 @@ class AudioClip:
         sample_rate: samples per second.
     """
 
+    modality: ClassVar[Modality] = "audio"
     samples: NDArray[np.float32]
     sample_rate: int
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +19,30 @@ from rwae_core.media.limits import MediaLimits
 from rwae_core.media.sniff import Modality, sniff
 from rwae_core.media.sounds import sound_samples
 from rwae_core.media.timing import even
+from rwae_core.media.wanted import Wanted
+
+VIDEO, SOUND = "H.264 in MP4", "16-bit WAV"
+"""What is best sent."""
 
 
-def modality(data: bytes, limits: MediaLimits) -> Modality:
-    """Whether a file is video or sound; no decoder sees it. A film with sound is video.
+def decode(data: bytes, wanted: Wanted, limits: MediaLimits) -> VideoClip | AudioClip:
+    """Decodes a file as what it is, or as what is wanted of it.
 
     Raises:
-        UnsupportedMediaError, UndecodableMediaError, MediaTooLargeError: as far as that shows by now.
+        MediaModalityError: it is what nothing is wanted of.
+        MediaError, MemoryError: as for `decode_video` or `decode_audio`. What is raised once it is told what the file
+            is, has that as its `modality`.
     """
-    with _whatever_is_raised(best="MP4 or WAV"):
-        limits.check_bytes(len(data))
-        kind = sniff(data)
-        if kind in ("mp4", "webm"):
-            with open_container(data, kind) as container:
-                return "video" if pictures(container) else "audio"
-        return "video" if kind in ("gif", "webp", "apng") else "audio"
+    found = wanted.read_as or _modality(data, limits, SOUND if wanted.video is None else VIDEO)
+    try:
+        if found == "video" and wanted.video is not None:
+            return decode_video(data, limits=limits, **asdict(wanted.video))
+        if found == "audio" and wanted.audio is not None:
+            return decode_audio(data, limits=limits, **asdict(wanted.audio))
+        raise MediaModalityError(f"The file is {found}: send a clip of the other kind.")
+    except MediaError as error:
+        error.modality = found
+        raise
 
 
 def decode_video(data: bytes, *, size: int, channels: int, fit: Fit, limits: MediaLimits) -> VideoClip:
@@ -60,7 +70,7 @@ def decode_video(data: bytes, *, size: int, channels: int, fit: Fit, limits: Med
     frames: list[NDArray[np.uint8]] = []
     starts: list[float] = []
     duration = 0.0
-    with _whatever_is_raised(best="H.264 in MP4"):
+    with _whatever_is_raised(VIDEO):
         limits.check_bytes(len(data))
         kind = sniff(data)
         if kind in ("mp4", "webm"):
@@ -101,12 +111,27 @@ def decode_audio(data: bytes, *, sample_rate: int, limits: MediaLimits) -> Audio
         MediaModalityError: pictures alone.
         MemoryError: the process may not have the memory that decoding needs.
     """
-    with _whatever_is_raised(best="16-bit WAV"):
+    with _whatever_is_raised(SOUND):
         limits.check_bytes(len(data))
         kind = sniff(data)
         if kind not in ("mp4", "webm", "wav", "flac", "ogg", "mp3"):
             raise MediaModalityError("The file holds pictures and no sound: send an audio clip.")
         return AudioClip(sound_samples(data, kind, sample_rate, limits).clip(-1, 1), sample_rate)
+
+
+def _modality(data: bytes, limits: MediaLimits, best: str) -> Modality:
+    """Whether a file is video or sound; no decoder sees it. A film with sound is video.
+
+    Raises:
+        UnsupportedMediaError, UndecodableMediaError, MediaTooLargeError: as far as that shows by now.
+    """
+    with _whatever_is_raised(best):
+        limits.check_bytes(len(data))
+        kind = sniff(data)
+        if kind in ("mp4", "webm"):
+            with open_container(data, kind) as container:
+                return "video" if pictures(container) else "audio"
+        return "video" if kind in ("gif", "webp", "apng") else "audio"
 
 
 @contextmanager

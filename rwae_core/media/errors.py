@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rwae_core.errors import RwaeError
+
+if TYPE_CHECKING:
+    from rwae_core.media.sniff import Modality
 
 
 class MediaError(RwaeError):
-    """Base of every error that a file can cause."""
+    """Base of every error that a file can cause.
+
+    Attributes:
+        modality: what the file was read as; None where that was not told before it failed.
+    """
+
+    modality: Modality | None = None
 
 
 class UnsupportedMediaError(MediaError):

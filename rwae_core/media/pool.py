@@ -6,8 +6,9 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from rwae_core.media.crew import Crew
 from rwae_core.media.fit import Fit
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.process import Answer, LostError, Question, Reason
-from rwae_core.media.sniff import Modality, signature
+from rwae_core.media.wanted import Pictures, Sound, Wanted
 from rwae_core.media.wire import Patience
 
 ATTEMPTS = 3
@@ -57,6 +58,40 @@ class MediaPool:
         """Workers that decode or could at once, the one that stands by included."""
         return self._crew.ready
 
+    def decode(
+        self,
+        data: bytes,
+        wanted: Wanted,
+        *,
+        timeout: float | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> VideoClip | AudioClip:
+        """Decodes a file as `rwae_core.media.decode.decode` does, in a worker; blocks until it is done.
+
+        Args:
+            data: the file's bytes.
+            wanted: of the file.
+            timeout: seconds for the whole call, waiting for a free worker included; None waits for one for ever.
+                Decoding itself has the limits' `timeout_s` at most.
+            cancelled: set by another thread once nobody wants the clip any more: what then takes longer than a tenth
+                of a second is stopped.
+
+        Raises:
+            MediaError: what is wrong with the file, as `decode` says; MediaTimeoutError if it took too long,
+                MediaTooLargeError if it needs too much memory, UndecodableMediaError if it makes the worker crash.
+            concurrent.futures.CancelledError: `cancelled` was set.
+            RuntimeError: the pool is closed.
+        """
+
+        def read(header: dict[str, Any], body: bytearray) -> VideoClip | AudioClip:
+            if header["modality"] == "video" and wanted.video is not None:
+                return _film(body, wanted.video, header["fps"])
+            if header["modality"] == "audio" and wanted.audio is not None:
+                return _sound(body, wanted.audio)
+            raise ValueError("the answer is not what is wanted")
+
+        return self._ask(Question(data, asdict(wanted), self._largest(wanted)), read, timeout, cancelled)
+
     def decode_video(
         self,
         data: bytes,
@@ -67,80 +102,23 @@ class MediaPool:
         timeout: float | None = None,
         cancelled: threading.Event | None = None,
     ) -> VideoClip:
-        """Decodes a clip as `rwae_core.media.decode.decode_video` does, in a worker; blocks until it is done.
-
-        Args:
-            data: the file's bytes.
-            size: pixels of a side of the returned frames.
-            channels: 3 for RGB, 1 for luma.
-            fit: what happens to frames that are not square.
-            timeout: seconds for the whole call, waiting for a free worker included; None waits for one for ever.
-                Decoding itself has the limits' `timeout_s` at most.
-            cancelled: set by another thread once nobody wants the clip any more: what then takes longer than a tenth
-                of a second is stopped.
-
-        Raises:
-            MediaError: what is wrong with the file, as `decode_video` says; MediaTimeoutError if it took too long,
-                MediaTooLargeError if it needs too much memory, UndecodableMediaError if it makes the worker crash.
-            concurrent.futures.CancelledError: `cancelled` was set.
-            RuntimeError: the pool is closed.
-        """
-
-        def read(header: dict[str, Any], body: bytearray) -> VideoClip:
-            clip = VideoClip(np.frombuffer(body, np.uint8).reshape(-1, size, size, channels), header["fps"])
-            if not MIN_FPS <= clip.fps <= MAX_FPS or not len(clip.frames):
-                raise ValueError("the answer holds no clip")
-            return clip
-
-        request = {"wanted": "video", "size": size, "channels": channels, "fit": fit}
-        question = Question(data, request, self.limits.max_frames * size * size * channels)
-        return self._ask(question, read, timeout, cancelled)
+        """Decodes a clip as `rwae_core.media.decode.decode_video` does; else as `decode`."""
+        wanted = Wanted(video=Pictures(size, channels, fit), read_as="video")
+        return cast("VideoClip", self.decode(data, wanted, timeout=timeout, cancelled=cancelled))
 
     def decode_audio(
         self, data: bytes, *, sample_rate: int, timeout: float | None = None, cancelled: threading.Event | None = None
     ) -> AudioClip:
-        """Decodes sound as `rwae_core.media.decode.decode_audio` does, in a worker; blocks until it is done.
+        """Decodes sound as `rwae_core.media.decode.decode_audio` does; else as `decode`."""
+        wanted = Wanted(audio=Sound(sample_rate), read_as="audio")
+        return cast("AudioClip", self.decode(data, wanted, timeout=timeout, cancelled=cancelled))
 
-        Args:
-            data: the file's bytes.
-            sample_rate: samples per second of the returned clip.
-            timeout: as for `decode_video`.
-            cancelled: as for `decode_video`.
-
-        Raises:
-            MediaError: what is wrong with the file, as `decode_audio` says; else as for `decode_video`.
-            concurrent.futures.CancelledError: `cancelled` was set.
-            RuntimeError: the pool is closed.
-        """
-
-        def read(header: dict[str, Any], body: bytearray) -> AudioClip:
-            samples = np.frombuffer(body, np.float32)
-            if not len(samples) or not (np.abs(samples) <= 1).all():
-                raise ValueError("the answer holds no clip")
-            return AudioClip(samples, sample_rate)
-
-        max_samples = math.ceil(self.limits.max_seconds * sample_rate)
-        request = {"wanted": "audio", "sample_rate": sample_rate}
-        question = Question(data, request, max_samples * np.dtype(np.float32).itemsize)
-        return self._ask(question, read, timeout, cancelled)
-
-    def modality(
-        self, data: bytes, *, timeout: float | None = None, cancelled: threading.Event | None = None
-    ) -> Modality:
-        """Whether a file is video or sound, as `rwae_core.media.decode.modality` says; most first bytes tell at once.
-
-        Raises:
-            MediaError, CancelledError, RuntimeError: as for `decode_video`; what is damaged beyond its first bytes
-                need not show.
-        """
-        kind = signature(data)
-        if kind in ("wav", "flac", "ogg", "mp3"):
-            return "audio"
-        if kind in ("gif", "webp", "apng"):
-            return "video"
-        modalities: dict[str, Modality] = {"video": "video", "audio": "audio"}
-        question = Question(data, {"wanted": "modality"}, 0)
-        return self._ask(question, lambda head, _: modalities[head["modality"]], timeout, cancelled)
+    def _largest(self, wanted: Wanted) -> int:
+        """Bytes of the largest clip."""
+        film, sound = wanted.video, wanted.audio
+        frames = 0 if film is None else self.limits.max_frames * film.size**2 * film.channels
+        samples = 0 if sound is None else math.ceil(self.limits.max_seconds * sound.sample_rate)
+        return max(frames, samples * np.dtype(np.float32).itemsize)
 
     def _ask(
         self,
@@ -185,3 +163,19 @@ class MediaPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _film(body: bytearray, wanted: Pictures, fps: float) -> VideoClip:
+    """The clip of an answer; raises ValueError where it holds none."""
+    clip = VideoClip(np.frombuffer(body, np.uint8).reshape(-1, wanted.size, wanted.size, wanted.channels), fps)
+    if not MIN_FPS <= clip.fps <= MAX_FPS or not len(clip.frames):
+        raise ValueError("the answer holds no clip")
+    return clip
+
+
+def _sound(body: bytearray, wanted: Sound) -> AudioClip:
+    """The sound of an answer; raises ValueError where it holds none."""
+    samples = np.frombuffer(body, np.float32)
+    if not len(samples) or not (np.abs(samples) <= 1).all():
+        raise ValueError("the answer holds no clip")
+    return AudioClip(samples, wanted.sample_rate)

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from rwae_core.media.errors import MediaError, MediaTimeoutError, MediaTooLargeError, UndecodableMediaError
 from rwae_core.media.limits import MediaLimits
+from rwae_core.media.sniff import Modality
 from rwae_core.media.wire import OUT_OF_MEMORY, READY, Patience, receive, send
 
 Answer = TypeVar("Answer")
@@ -33,6 +34,7 @@ KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG")
 LEAK_SHARE = 4
 """A process that keeps more than this part of the memory allowed to a file has leaked: the files to come need it."""
 MEDIA_ERRORS = {error.__name__: error for error in MediaError.__subclasses__()}
+MODALITIES: dict[str | None, Modality | None] = {"video": "video", "audio": "audio", None: None}
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class DecodingProcess:
         try:
             send(self._channel, question.request, question.data, patience)
             header, body = receive(self._channel, question.max_body, patience)
-            answer = MEDIA_ERRORS[header["error"]](header["message"]) if "error" in header else read(header, body)
+            answer = _error(header) if "error" in header else read(header, body)
         except TimeoutError as late:
             self.close()
             raise LostError("timed_out", _too_long()) from late
@@ -200,6 +202,13 @@ class DecodingProcess:
             return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
         except OSError:
             return 0
+
+
+def _error(header: dict[str, Any]) -> MediaError:
+    """What the process says is wrong with the file."""
+    error = MEDIA_ERRORS[header["error"]](header["message"])
+    error.modality = MODALITIES[header["modality"]]
+    return error
 
 
 def _too_long() -> MediaTimeoutError:

@@ -17,10 +17,12 @@ import av.audio.stream  # these four would else be imported when a file first ne
 import av.subtitles.stream  # noqa: F401
 from PIL import ImageColor, ImagePalette  # noqa: F401
 
+from rwae_core.media.clip import AudioClip, VideoClip
 from rwae_core.media.confine import allow_processor_time, confine, die_with_parent
-from rwae_core.media.decode import decode_audio, decode_video, modality
+from rwae_core.media.decode import decode
 from rwae_core.media.errors import MediaError
 from rwae_core.media.limits import MediaLimits
+from rwae_core.media.wanted import Wanted
 from rwae_core.media.wire import OUT_OF_MEMORY, READY, receive, send
 
 
@@ -46,23 +48,21 @@ def serve(channel: socket.socket, limits: MediaLimits) -> None:
     request, data = receive(channel, limits.max_bytes)
     allow_processor_time(limits.timeout_s)
     try:
-        header, body = decode(bytes(data), limits, **request)
+        header, body = _packed(decode(bytes(data), Wanted.of(request), limits))
     except MediaError as error:
-        header, body = {"error": type(error).__name__, "message": str(error)}, memoryview(b"")
+        header = {"modality": error.modality, "error": type(error).__name__, "message": str(error)}
+        body = memoryview(b"")
     # PyAV's containers and streams refer to each other, and would add up. They go before the answer, on which the pool
     # looks how much memory is kept.
     gc.collect()
     send(channel, header, body)
 
 
-def decode(data: bytes, limits: MediaLimits, *, wanted: str, **request: Any) -> tuple[dict[str, Any], memoryview]:
+def _packed(clip: VideoClip | AudioClip) -> tuple[dict[str, Any], memoryview]:
     """A clip as it goes over the wire: what its header says, and its frames or samples."""
-    if wanted == "modality":
-        return {"modality": modality(data, limits)}, memoryview(b"")
-    if wanted == "audio":
-        return {}, decode_audio(data, limits=limits, **request).samples.data.cast("B")
-    clip = decode_video(data, limits=limits, **request)
-    return {"fps": clip.fps}, clip.frames.data.cast("B")
+    if isinstance(clip, AudioClip):
+        return {"modality": clip.modality}, clip.samples.data.cast("B")
+    return {"modality": clip.modality, "fps": clip.fps}, clip.frames.data.cast("B")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import Request
@@ -20,8 +18,6 @@ from service.verbs.base import Answer, Numbers, Work
 
 LARGEST_DRAWN_SEED = 2**53
 """JavaScript reads larger numbers wrongly."""
-
-Read = TypeVar("Read")
 
 
 def engine_of(request: Request) -> Engine:
@@ -39,13 +35,6 @@ async def ask(request: Request, model: Model, work: Work[Answer], *, continues: 
     done = await asyncio.wrap_future(submitted)
     context.stages["queue"], context.stages["model"] = done.queue_s, done.model_s
     return done.value
-
-
-async def together(*readings: Coroutine[Any, Any, Read]) -> list[Read]:
-    """All of them, made at the same time. Where several are at fault the first is told, whichever failed sooner."""
-    tasks = [asyncio.ensure_future(reading) for reading in readings]
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return [task.result() for task in tasks]
 
 
 def accept(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""The calls for audio models. A clip's way: `MediaRooms.read_audio` → engine → `answers.reply`."""
+"""The calls for audio models. A clip's way: `Reading` → engine → `answers.reply`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from rwae_core.media.clip import AudioClip
 from rwae_core.media.encode import encode_audio
 from service import answers
-from service.answers import numbers, reply, stage
+from service.answers import numbers, reply
 from service.calls.asking import (
     accept,
     action_index,
@@ -18,23 +18,20 @@ from service.calls.asking import (
     frames_asked,
     motion_code,
     seed_of,
-    together,
 )
-from service.edge.context import Context
+from service.calls.reading import Reading
 from service.errors import FieldError
 from service.formats import AUDIO, JSON
 from service.library import Model
-from service.media import MediaRooms
 from service.schemas import AudioEncoding, DecodeRequest, EncodeForm, GenerateRequest, SwapForm
 from service.verbs.audio import Decode, Encode, Generate, Swap, spectrum_of
 from service.verbs.base import Codes
 
 
-async def encode(request: Request, model: Model, form: EncodeForm) -> Response:
+async def encode(request: Request, model: Model, form: EncodeForm, file: Reading[AudioClip]) -> Response:
     """Codes of a clip."""
     seed = seed_of(form.seed) if form.sample else None
-    with stage(request, "decode"):
-        clip = await _read(request, "file", form, model)
+    clip = file.clip
     encoded = await ask(request, model, Encode(clip.samples, seed))
 
     def render() -> str:
@@ -68,13 +65,13 @@ async def decode(request: Request, model: Model, body: DecodeRequest) -> Respons
     return await reply(request, model, render, form=form)
 
 
-async def swap(request: Request, model: Model, form: SwapForm) -> Response:
+async def swap(
+    request: Request, model: Model, form: SwapForm, content: Reading[AudioClip], motion: Reading[AudioClip]
+) -> Response:
     """The voice of one clip saying what is said in the other."""
     _check_pictures(model, form)
     output, rate = AUDIO.choose(form.format, accept(request)), spectrum_of(model.config).sample_rate
-    with stage(request, "decode"):
-        content, motion = await together(_read(request, "content", form, model), _read(request, "motion", form, model))
-    swaps = await ask(request, model, Swap(content.samples, motion.samples, both=output == JSON))
+    swaps = await ask(request, model, Swap(content.clip.samples, motion.clip.samples, both=output == JSON))
 
     def render() -> bytes | str:
         if output == JSON:
@@ -107,13 +104,6 @@ async def generate(request: Request, model: Model, body: GenerateRequest) -> Res
         return encode_audio(made.clips[0], rate, form)
 
     return await reply(request, model, render, form=form, seed=seed)
-
-
-async def _read(request: Request, field: str, form: EncodeForm | SwapForm, model: Model) -> AudioClip:
-    context: Context = request.state.context
-    media: MediaRooms = request.app.state.media
-    rate = spectrum_of(model.config).sample_rate
-    return await media.read_audio(field, getattr(form, field), rate, context.deadline)
 
 
 def _check_pictures(model: Model, asked: DecodeRequest | SwapForm | GenerateRequest) -> None:

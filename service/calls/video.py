@@ -1,4 +1,4 @@
-"""The calls for video models. A clip's way: `MediaRooms.read_video` → engine → `answers.reply`."""
+"""The calls for video models. A clip's way: `Reading` → engine → `answers.reply`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rwae_core.media.clip import VideoClip
 from rwae_core.media.encode import encode_video, grid
 from rwae_core.media.fragments import Fragments
 from service import answers
-from service.answers import numbers, reply, stage
+from service.answers import numbers, reply
 from service.calls.asking import (
     accept,
     action_index,
@@ -21,14 +21,12 @@ from service.calls.asking import (
     frames_asked,
     motion_code,
     seed_of,
-    together,
 )
+from service.calls.reading import Reading
 from service.calls.streaming import PART_FRAMES, Streamed, parts
-from service.edge.context import Context
 from service.errors import FieldError
 from service.formats import JSON, VIDEO
 from service.library import Model
-from service.media import MediaRooms
 from service.schemas import DecodeRequest, EncodeForm, Format, GenerateRequest, SwapForm, VideoEncoding
 from service.settings import Settings
 from service.verbs.base import Codes, Draws
@@ -39,11 +37,10 @@ ANSWER_FRAMES = 16
 """A whole answer may have as many pixels as this many of the largest frames."""
 
 
-async def encode(request: Request, model: Model, form: EncodeForm) -> Response:
+async def encode(request: Request, model: Model, form: EncodeForm, file: Reading[VideoClip]) -> Response:
     """Codes of a clip."""
     seed = seed_of(form.seed) if form.sample else None
-    with stage(request, "decode"):
-        clip = await _read(request, "file", form, model)
+    clip = file.clip
     encoded = await ask(request, model, Encode(clip.frames, seed))
 
     def render() -> str:
@@ -77,22 +74,23 @@ async def decode(request: Request, model: Model, body: DecodeRequest) -> Respons
     return await reply(request, model, render, form=form)
 
 
-async def swap(request: Request, model: Model, form: SwapForm) -> Response:
+async def swap(
+    request: Request, model: Model, form: SwapForm, content: Reading[VideoClip], motion: Reading[VideoClip]
+) -> Response:
     """What one clip shows, doing what happens in the other."""
     output = VIDEO.choose(form.format, accept(request))
-    with stage(request, "decode"):
-        content, motion = await together(_read(request, "content", form, model), _read(request, "motion", form, model))
+    kept, moved = content.clip, motion.clip
     both_ways = output == JSON
-    longest = max(len(content.frames), len(motion.frames)) if both_ways else len(motion.frames)
+    longest = max(len(kept.frames), len(moved.frames)) if both_ways else len(moved.frames)
     _check_pixels(request, model, frames=longest, scale=form.scale, form=output)
-    swaps = await ask(request, model, Swap(content.frames, motion.frames, both_ways))
+    swaps = await ask(request, model, Swap(kept.frames, moved.frames, both_ways))
 
     def render() -> bytes | str:
         if output == JSON:
-            there = encode_video(swaps[0], form.fps or motion.fps, VIDEO.default, form.scale)
-            back = encode_video(swaps[1], form.fps or content.fps, VIDEO.default, form.scale)
+            there = encode_video(swaps[0], form.fps or moved.fps, VIDEO.default, form.scale)
+            back = encode_video(swaps[1], form.fps or kept.fps, VIDEO.default, form.scale)
             return answers.swaps(model, there, back, VIDEO.default)
-        return encode_video(swaps[0], form.fps or motion.fps, output, form.scale)
+        return encode_video(swaps[0], form.fps or moved.fps, output, form.scale)
 
     return await reply(request, model, render, form=output)
 
@@ -135,12 +133,6 @@ async def _stream(request: Request, model: Model, body: GenerateRequest) -> Resp
     sent = parts(request, model, stream, film, frames=body.frames)
     first = await anext(sent)
     return Streamed(first, sent, headers={"X-Model": model.id, "X-Seed": str(seed)}, media_type=film.media_type)
-
-
-async def _read(request: Request, field: str, form: EncodeForm | SwapForm, model: Model) -> VideoClip:
-    context: Context = request.state.context
-    media: MediaRooms = request.app.state.media
-    return await media.read_video(field, getattr(form, field), model.config, form.fit, context.deadline)
 
 
 def _check_pixels(request: Request, model: Model, *, n: int = 1, frames: int, scale: int, form: Format) -> None:

@@ -18,6 +18,7 @@ from serving import CPU, apng, held, own_process, resident_mb, serving
 from sounds import EXAMPLES, RATE, babble, file_of, samples_of, sound_in, wav
 from test_errors import problem
 
+from rwae_core.media.process import DecodingProcess
 from rwae_core.moments import moments
 from rwae_core.speech import SpectrumConfig, analyse
 from service import schemas
@@ -374,6 +375,16 @@ def test_a_minute_swaps_in_bounded_memory_and_blocks_nobody(mixed_dir, tmp_path)
     assert np.median(took) < 0.2
     assert max(took) < 2
     assert 10 < max(grown) < 300
+
+
+def test_each_upload_is_one_message_to_a_decoding_process(mixed, monkeypatch):
+    asked, ask = [], DecodingProcess.ask
+    monkeypatch.setattr(DecodingProcess, "ask", lambda *given: asked.append(given[0]) or ask(*given))
+    for content, motion in ((wav(1), wav(2)), (sound_in("mp4", "aac", 1), sound_in("webm", "libopus", 2))):
+        for model in ({}, {"model": "voice"}):
+            asked.clear()
+            assert mixed.post("/swap", files={"content": content, "motion": motion}, data=model).status_code == 200
+            assert len(asked) == 2
 
 
 def test_defaults_are_of_their_modality(mixed_dir, caplog):

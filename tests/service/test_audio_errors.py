@@ -85,6 +85,15 @@ def test_of_two_faults_the_first_is_told(mixed):
     problem(mixed.post("/swap", files={"content": b"text", "motion": wav(1)[:-9]}), 415, "content")
 
 
+def test_a_damaged_upload_is_told_after_what_can_be_told_without_its_clip(mixed):
+    damaged = {"content": wav(1)[:-9], "motion": wav(2)}
+    for model in ({}, {"model": "voice"}):
+        problem(mixed.post("/swap", files=damaged, data={"fps": "8", **model}), 422, "fps")
+        problem(mixed.post("/swap", files=damaged, data={"format": "gif", **model}), 422, "format")
+        problem(mixed.post("/swap", files=damaged, data=model), 400, "content")
+    problem(mixed.post("/swap", files={**damaged, "motion": clip("mp4")}), 422, "motion")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

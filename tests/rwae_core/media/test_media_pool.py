@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from rwae_core.media.errors import MediaError, MediaTimeoutError, MediaTooLargeE
 from rwae_core.media.limits import MediaLimits
 from rwae_core.media.pool import MediaPool
 from rwae_core.media.process import DecodingProcess, LostError, Question
+from rwae_core.media.wanted import Pictures, Wanted
 from rwae_core.media.wire import Patience
 
 SLOW = black_apng(2048, 512)  # half a minute
@@ -133,7 +135,7 @@ def test_a_file_whose_worker_is_killed_from_outside_is_tried_again(
 def test_a_process_that_answers_nonsense_is_ended_at_once() -> None:
     process = DecodingProcess(MediaLimits())
     process.wait_until_ready()
-    asked = Question(CLIP, {"wanted": "video", "size": 64, "channels": 3, "fit": "crop"}, max_body=FRAMES.nbytes - 1)
+    asked = Question(CLIP, asdict(Wanted(Pictures(64, 3, "crop"))), max_body=FRAMES.nbytes - 1)
     start = time.monotonic()
     with pytest.raises(LostError) as lost:
         process.ask(asked, lambda header, body: pytest.fail("it is longer than allowed"), Patience())
