@@ -148,7 +148,7 @@ class ModelConfig(BaseModel):
     frame_networks: FrameNetworks = SimpleFrames()
     content_posterior: Literal["recurrent", "patches", "pooled"] = "recurrent"
     motion_input: Literal["frames", "standardised"] = "frames"
-    patch_widths: tuple[Width, Width, Width] = (64, 128, 256)
+    patch_widths: tuple[Width, Width, Width] | tuple[Width, Width, Width, Width] = (64, 128, 256)
     decoder: Literal["recurrent", "memoryless", "modulated"] = "recurrent"
 
     @model_validator(mode="after")

@@ -5,6 +5,8 @@ Shapes: B clips, T frames of C×H×W or of K bins, F features of a frame, Dc con
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -29,7 +31,9 @@ class RecurrentContent(nn.Module):
 
 
 class PatchContent(nn.Module):
-    """A bag of patches: features of 22×22 pixel patches, pooled (mean and maximum) over space and time.
+    """A bag of patches: features of square patches, pooled (mean and maximum) over space and time.
+
+    n `patch_widths` see patches of 3 · 2^n − 2 pixels: 22 of three, 46 of four.
 
     It sees local appearance only, neither the order of the frames nor where a patch lies, so pose and motion can
     reach the decoder through z^m alone.
@@ -37,19 +41,13 @@ class PatchContent(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        first, second, third = config.patch_widths
-        self.patches = nn.Sequential(
-            nn.Conv2d(config.channels, first, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(first, second, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(second, third, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(third, third, 1),
-            nn.LeakyReLU(0.2),
-        )
-        self.pooled = nn.Sequential(nn.Linear(2 * third, third), nn.LeakyReLU(0.2))
-        self.head = GaussianHead(third, config.content_dim)
+        layers: list[nn.Module] = []
+        for before, after in pairwise((config.channels, *config.patch_widths)):
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        last = config.patch_widths[-1]
+        self.patches = nn.Sequential(*layers, nn.Conv2d(last, last, 1), nn.LeakyReLU(0.2))
+        self.pooled = nn.Sequential(nn.Linear(2 * last, last), nn.LeakyReLU(0.2))
+        self.head = GaussianHead(last, config.content_dim)
 
     def forward(self, clip: Float[Tensor, "B T C H W"]) -> Gaussian:
         patches = self.patches(clip.flatten(0, 1))

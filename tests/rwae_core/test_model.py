@@ -214,6 +214,18 @@ def test_codes_of_another_shape_are_refused_in_words() -> None:
         model.sample(3, 4, seeded(1, 2))
 
 
+@pytest.mark.parametrize(("widths", "pixels"), [((4, 4, 4), 22), ((4, 4, 4, 4), 46)])
+def test_a_patch_has_as_many_pixels_as_is_said(widths: tuple[int, ...], pixels: int) -> None:
+    config = {**SMALL, "patch_widths": widths}
+    posterior = RWAE(ModelConfig(**config, frame_networks=frames(4), content_posterior="patches")).content_posterior
+    frame = torch.rand(1, 3, 64, 64, requires_grad=True)
+    patches = posterior.patches(frame)
+    middle = patches.shape[-1] // 2
+    patches[0, :, middle, middle].square().sum().backward()
+    seen = frame.grad.abs().sum((0, 1)).nonzero()
+    assert (seen.amax(0) - seen.amin(0) + 1).tolist() == [pixels, pixels]
+
+
 @pytest.mark.parametrize("variant", ["patches-memoryless", "patches-modulated"])
 def test_a_bag_of_patches_cannot_see_the_order_of_frames(variant: str) -> None:
     model = RWAE(VARIANTS[variant]).eval()
