@@ -73,7 +73,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused_by_all(
 ) -> None:
     refusals = [line for line in two[1].stdout.splitlines() if "cannot be shared evenly among 2 processes" in line]
     assert sorted(line[:2] for line in refusals) == ["0:", "1:"]
-    assert all("batch of 9" in line for line in refusals)
+    assert all("batch of 17" in line for line in refusals)
 
 
 def test_the_first_process_alone_shows_progress(two: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
