@@ -117,4 +117,4 @@ def measure() -> Section:
     }
     best = max(ratios[ours.name], ratios[several.name])
     verdicts = [at_least("steps/s, times the first release", best, FASTER), *agreement.agreement(*compared)]
-    return Section(rows, "steps/s", verdicts, {"seconds": seconds, "terms": compared})
+    return Section(rows, "steps/s", verdicts, {"seconds": seconds})
