@@ -3,7 +3,8 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
-STARTERS := $(addprefix tests/,benchmarks deploy docs rwae_client rwae_core/media service)
+STARTERS := $(addprefix tests/,$(addprefix benchmarks/test_,service_alone.py serving.py speech_times.py) \
+	deploy docs rwae_client rwae_core/media service)
 
 .PHONY: serve test check format audit lock train bench docs clean
 
