@@ -36,10 +36,8 @@ def terms(one: Iteration, count: int) -> tuple[Terms, Terms]:
         algorithm.load_state_dict(one.algorithm.state_dict())
         generator.set_state(one.generator.get_state())
         done = number / chosen.schedule.iterations
-        found = descend(
-            phase, algorithm, chosen, one.data, generator, progress=done, weights=chosen.objective.weights(done)
-        )
-        algorithm.zero_grad()
+        found = descend(phase, algorithm, chosen, one.data, generator, progress=done, weights=one.weights)
+        algorithm.zero_grad()  # these are compared, not followed
         one(number)
         for name, value in one.means().items():
             plain.setdefault(name, []).append(found[name].item())

@@ -55,10 +55,10 @@ class Objective(_Section):
     """Weights of the terms of `training.objectives`, under their names; a term of weight 0 is not computed.
 
     `cost` is c(x, G(z)). `recording_dependence` is that of z^c and what z^m says over a whole recording; it needs
-    windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves,
-    `motion_cycle` at clips of content from its prior. `ramp` is the share
-    of the run over which every weight but the reconstruction's rises from 0. `action_temperature` is τ of the
-    Gumbel-softmax at the first and the last iteration, falling geometrically.
+    windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves, `motion_cycle` at
+    clips of content from its prior. `ramp` is the share of the run over which every weight but the reconstruction's
+    rises from 0. `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration, falling
+    geometrically.
     `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
     """
 
