@@ -96,7 +96,7 @@ def agreeing(device: torch.device) -> list[Verdict]:
 def roll_outs_ms(device: torch.device) -> tuple[float, float]:
     """Milliseconds of a roll-out of the prior, one kernel after the other and replayed."""
     prior = RWAE(cast("ModelConfig", preset.load(SIMPLE).model)).to(device).prior
-    noise = torch.randn(CLIPS, STEPS, prior.head.linear.out_features // 2, device=device)
+    noise = prior.noise(CLIPS, STEPS, None, torch.zeros(1, device=device))
     plain, replay = (
         median_s(lambda way=way: way.roll_out(noise), device)  # type: ignore[misc]  # bound at once
         for way in (prior, ReplayedPrior(prior))

@@ -134,7 +134,8 @@ class ModelConfig(BaseModel):
     `frames` is the length of the clips it was trained on (any length can be encoded and generated), `fps` is the rate
     at which generated clips play, in frames or spectrum columns a second. `actions` is A, the number of actions that a
     weakly supervised model tells apart (section 3.4), 0 without. With a "standardised" `motion_input` the motion
-    posterior sees frames freed of the mean and the standard deviation of their recording (`rwae_core.moments`).
+    posterior sees frames freed of the mean and the standard deviation of their recording (`rwae_core.moments`). Each
+    step of the prior is a mixture of `prior_components` Gaussians; the paper's is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -146,10 +147,11 @@ class ModelConfig(BaseModel):
     hidden_dim: Width = 150
     actions: Annotated[int, Field(ge=0, le=256)] = 0
     frame_networks: FrameNetworks = SimpleFrames()
-    content_posterior: Literal["recurrent", "patches", "pooled"] = "recurrent"
+    content_posterior: Literal["recurrent", "patches", "glimpse", "pooled"] = "recurrent"
     motion_input: Literal["frames", "standardised"] = "frames"
     patch_widths: tuple[Width, Width, Width] | tuple[Width, Width, Width, Width] = (64, 128, 256)
-    decoder: Literal["recurrent", "memoryless", "modulated"] = "recurrent"
+    prior_components: Annotated[int, Field(ge=1, le=256)] = 1
+    decoder: Literal["recurrent", "memoryless", "modulated", "placed"] = "recurrent"
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -161,16 +163,22 @@ class ModelConfig(BaseModel):
             )
         if isinstance(networks, SpectrumFrames) and self.fps != networks.spectrum.fps:
             raise ValueError(f"fps is {self.fps:g}; a spectrum's columns come at {networks.spectrum.fps:g} a second")
-        if self.content_posterior == "patches" and isinstance(networks, SpectrumFrames):
-            raise ValueError("content_posterior = 'patches' looks at pixels; spectra take 'recurrent' or 'pooled'")
+        if self.content_posterior in ("patches", "glimpse") and isinstance(networks, SpectrumFrames):
+            raise ValueError(
+                f"content_posterior = '{self.content_posterior}' looks at pixels; spectra take 'recurrent' or 'pooled'"
+            )
         if self.content_posterior == "pooled" and not isinstance(networks, SpectrumFrames):
-            raise ValueError("content_posterior = 'pooled' looks at spectra; pixels take 'recurrent' or 'patches'")
+            raise ValueError(
+                "content_posterior = 'pooled' looks at spectra; pixels take 'recurrent', 'patches' or 'glimpse'"
+            )
         if self.motion_input == "standardised" and self.content_posterior != "pooled":
             raise ValueError(
                 "motion_input = 'standardised' hides what content is; it needs content_posterior = 'pooled'"
             )
-        if self.decoder == "modulated" and not isinstance(networks, SimpleFrames):
-            raise ValueError("decoder = 'modulated' draws with the simple networks' widths; set network = 'simple'")
+        if self.decoder in ("modulated", "placed") and not isinstance(networks, SimpleFrames):
+            raise ValueError(
+                f"decoder = '{self.decoder}' draws with the simple networks' widths; set network = 'simple'"
+            )
         return self
 
     @property

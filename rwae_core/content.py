@@ -55,6 +55,51 @@ class PatchContent(nn.Module):
         return self.head(self.pooled(torch.cat([bag.mean(1), bag.amax(1)], dim=-1)))
 
 
+class GlimpseContent(nn.Module):
+    """A glimpse of the object wherever it is: a window around each frame's foreground, its features averaged over time.
+
+    The window moves with the object, so where it is can reach the decoder through z^m alone, while its shape, which a
+    bag of patches sees in pieces, is seen whole. The foreground is what differs from the frame's border.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.window = config.size // 2
+        layers: list[nn.Module] = []
+        for before, after in pairwise((config.channels, *config.patch_widths)):
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        side = self.window >> len(config.patch_widths)
+        self.seen = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(config.patch_widths[-1] * side**2, config.hidden_dim), nn.LeakyReLU(0.2)
+        )
+        self.head = GaussianHead(config.hidden_dim, config.content_dim)
+
+    def forward(self, clip: Float[Tensor, "B T C H W"]) -> Gaussian:
+        return self.head(self.seen(glimpses(clip.flatten(0, 1), self.window)).unflatten(0, clip.shape[:2]).mean(1))
+
+
+def glimpses(frames: Float[Tensor, "N C H W"], window: int) -> Float[Tensor, "N C {window} {window}"]:
+    """Windows around the centre of mass of (x − b)², b the median colour of the frame's border.
+
+    Beyond a frame's edge a window shows its edge. Its place has no gradient.
+    """
+    height, width = frames.shape[2:]
+    sides = [frames[:, :, 0], frames[:, :, -1], frames[:, :, :, 0], frames[:, :, :, -1]]
+    border = torch.cat(sides, 2).median(2).values[:, :, None, None]
+    mass = (frames.detach() - border).float().square().sum(1) + 1e-6  # of an empty frame the centre is the middle
+    starts = []
+    for along, size in ((mass.sum(2), height), (mass.sum(1), width)):
+        places = torch.arange(size, device=frames.device, dtype=along.dtype) + 0.5
+        starts.append(((along * places).sum(1) / along.sum(1)).round().long())
+    offsets, margin = torch.arange(window, device=frames.device), window // 2
+    rows, columns = (
+        (start[:, None] + offsets - margin).clamp(0, size - 1)
+        for start, size in zip(starts, (height, width), strict=True)
+    )
+    each = torch.arange(len(frames), device=frames.device)[:, None, None]
+    return frames.movedim(1, -1)[each, rows[:, :, None], columns[:, None]].movedim(-1, 1)
+
+
 class PooledContent(nn.Module):
     """Mean and deviation over time of features of each column of a spectrum: who speaks, through which microphone.
 

@@ -45,11 +45,19 @@ class Gaussian:
         """Reparametrised draw, mean + temperature · std · ε with ε ~ N(0, I)."""
         return self.mean + temperature * self.std * standard_normal(self.mean.shape, generator, self.mean)
 
+    def draw(self, noise: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        """Mean + std · ε of given ε ~ N(0, I), scaled by a temperature or not."""
+        return self.mean + self.std * noise
+
     def kl(self, other: Gaussian) -> Float[Tensor, "*batch D"]:
         """KL(self ‖ other) of each entry, in nats: ln(σ₂/σ₁) + (σ₁² + (μ₁ − μ₂)²) / 2σ₂² − ½."""
         ratio = self.std / other.std
         shift = (self.mean - other.mean) / other.std
         return (ratio.square() + shift.square() - 1) / 2 - ratio.log()
+
+    def kl_of(self, posterior: Gaussian) -> Float[Tensor, "*batch"]:
+        """KL(posterior ‖ self) of all entries together, in nats."""
+        return posterior.kl(self).sum(-1)
 
     def standard_kl(self) -> Float[Tensor, "*batch D"]:
         """KL(self ‖ N(0, 1)) of each entry, in nats."""
@@ -69,3 +77,7 @@ class GaussianHead(nn.Module):
         mean, log_std = at_least_single(self.linear(features)).chunk(2, dim=-1)
         limit = self.LOG_STD_LIMIT
         return Gaussian(mean, (limit * torch.tanh(log_std / limit)).exp())
+
+    def noise(self, rows: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "rows D"]:
+        """What `Gaussian.draw` takes."""
+        return standard_normal((rows, self.linear.out_features // 2), generator, like)

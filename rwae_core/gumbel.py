@@ -5,6 +5,7 @@ Shapes: A categories.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -14,6 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from rwae_core.gaussian import Generators, standard_normal
+
+
+def standard_gumbel(shape: Sequence[int], generator: Generators | None, like: Tensor) -> Tensor:
+    """Draws Gumbel(0, 1) of `shape`, −ln(−ln Φ(ε)) with ε of `standard_normal`."""
+    uniform = torch.special.ndtr(standard_normal(shape, generator, like))
+    # Away from 0 and 1, where float32 would give an infinite value.
+    return -(-uniform.clamp(1e-6, 1 - 1e-6).log()).log()
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,7 @@ class GumbelSoftmax:
 
     def log_sample(self, generator: Generators | None = None) -> Float[Tensor, "*batch A"]:
         """Logarithm of a draw ã = softmax((ln α + g) / τ), g ~ Gumbel(0, 1); ã itself may underflow."""
-        uniform = torch.special.ndtr(standard_normal(self.logits.shape, generator, self.logits))
-        # Away from 0 and 1, where float32 would give an infinite g.
-        gumbel = -(-uniform.clamp(1e-6, 1 - 1e-6).log()).log()
+        gumbel = standard_gumbel(self.logits.shape, generator, self.logits)
         return functional.log_softmax((functional.log_softmax(self.logits, -1) + gumbel) / self.temperature, -1)
 
     def log_ratio(self, log_action: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch"]:

@@ -15,15 +15,17 @@ from torch.nn import functional
 
 from rwae_core.action import ActionPosterior
 from rwae_core.config import ModelConfig, SimpleFrames
-from rwae_core.content import PatchContent, PooledContent, RecurrentContent
+from rwae_core.content import GlimpseContent, PatchContent, PooledContent, RecurrentContent
 from rwae_core.decoder import Decoder, ModulatedDecoder
 from rwae_core.errors import ShapeError
 from rwae_core.frames import frame_encoder
 from rwae_core.gaussian import Gaussian, Generators, standard_normal
 from rwae_core.gumbel import GumbelSoftmax
 from rwae_core.latents import Latents, check_request, even_actions
+from rwae_core.mixture import Mixture
 from rwae_core.moments import moments, standardised
-from rwae_core.motion import MotionPosterior, RecurrentPrior, Rollout, State, motion_noise
+from rwae_core.motion import MotionPosterior, RecurrentPrior, Rollout, State
+from rwae_core.placed import PlacedDecoder
 from rwae_core.prepared import PreparedDecoder
 
 
@@ -60,16 +62,17 @@ class RWAE(nn.Module):
         self.config = config
         networks = config.frame_networks
         self.frame_encoder = frame_encoder(networks, config.hidden_dim)
-        posteriors = {"recurrent": RecurrentContent, "patches": PatchContent, "pooled": PooledContent}
+        posteriors = {
+            "recurrent": RecurrentContent,
+            "patches": PatchContent,
+            "glimpse": GlimpseContent,
+            "pooled": PooledContent,
+        }
         self.content_posterior: nn.Module = posteriors[config.content_posterior](config)
         self.motion_posterior: nn.Module = MotionPosterior(config)
         self.action_posterior = ActionPosterior(config) if config.actions else None
         self.prior = RecurrentPrior(config)
-        self.decoder = (
-            ModulatedDecoder(config, networks)
-            if config.decoder == "modulated" and isinstance(networks, SimpleFrames)
-            else Decoder(config)
-        )
+        self.decoder = _decoder(config)
 
     def infer(
         self,
@@ -131,8 +134,8 @@ class RWAE(nn.Module):
         """Q_φ(z^m_t | z^m_{<t}, x_t) at every step of given histories, of a model whose motion input is frames."""
         return cast("MotionPosterior", self.motion_posterior).along(self._features(clip), z_m)
 
-    def motion_prior(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
-        """P_ψ(z^m_t | z^m_{<t}) at every step of given histories, as one Gaussian of shape (B, T, Dm)."""
+    def motion_prior(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian | Mixture:
+        """P_ψ(z^m_t | z^m_{<t}) at every step of given histories, as one distribution of shape (B, T, Dm)."""
         return self.prior.along(z_m)
 
     def encode(self, clip: Float[Tensor, "B T *frame"], generator: Generators | None = None) -> Latents:
@@ -206,7 +209,7 @@ class RWAE(nn.Module):
         """
         check_request(n, frames, z_c=z_c, z_m=z_m, action=action)
         z_c, action = self.sample_static(n, generator, temperature=temperature, z_c=z_c, action=action)
-        noise = temperature * motion_noise((n, frames, self.config.motion_dim), generator, z_c)
+        noise = temperature * self.prior.noise(n, frames, generator, z_c)
         if z_m is not None and z_m.shape[1] >= frames:
             return Latents(z_c, z_m[:, :frames], action)
         return Latents(z_c, self.roll_out(noise, given=z_m)[0], action)
@@ -237,15 +240,15 @@ class RWAE(nn.Module):
 
     def roll_out(
         self,
-        noise: Float[Tensor, "B T Dm"],
+        noise: Float[Tensor, "B T E"],
         *,
         given: Float[Tensor, "B S Dm"] | None = None,
         after: Rollout | None = None,
     ) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
-        """z^m_t = μ_ψ + σ_ψ ε_t at T steps of the prior P_ψ (eq. 4), and where the roll-out then stands.
+        """z^m_t at T steps of the prior P_ψ (eq. 4), and where the roll-out then stands.
 
         Args:
-            noise: ε_t, of `motion_noise`, scaled by the temperature.
+            noise: Of `prior.noise`, scaled by the temperature.
             given: Codes that the first steps have instead; S ≤ T.
             after: Where an earlier part ended; the clip's beginning where absent.
 
@@ -298,7 +301,7 @@ class RWAE(nn.Module):
         return isinstance(self.decoder, PreparedDecoder) and self.decoder.layout.weight.dtype is not torch.float32
 
     def _content(self, clip: Tensor, features: Tensor | None = None) -> Gaussian:
-        if isinstance(self.content_posterior, PatchContent | PooledContent):
+        if isinstance(self.content_posterior, PatchContent | GlimpseContent | PooledContent):
             return self.content_posterior(clip)
         return self.content_posterior(self._features(clip) if features is None else features)
 
@@ -312,3 +315,13 @@ class RWAE(nn.Module):
                 f"a batch of clips has shape (B, T ≥ 1, {', '.join(map(str, self.config.frame_shape))}); "
                 f"this one has {tuple(clip.shape)}"
             )
+
+
+def _decoder(config: ModelConfig) -> Decoder | ModulatedDecoder | PlacedDecoder:
+    networks = config.frame_networks
+    if isinstance(networks, SimpleFrames):  # as the configuration has it
+        if config.decoder == "modulated":
+            return ModulatedDecoder(config, networks)
+        if config.decoder == "placed":
+            return PlacedDecoder(config, networks)
+    return Decoder(config)

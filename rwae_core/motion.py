@@ -1,7 +1,7 @@
 """The dynamic code: its posterior Q_φ(z^m_t | z^m_{<t}, x_t) and its learned recurrent prior P_ψ(z^m_t | z^m_{<t}).
 
 Both are cells that make one step; whoever samples owns the loop and the generator.
-Shapes: B clips, T steps, F features of a frame, Dm motion dimensions.
+Shapes: B clips, T steps, F features of a frame, Dm motion dimensions, E what a step of the prior is drawn with.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rwae_core.config import ModelConfig
-from rwae_core.gaussian import Gaussian, GaussianHead, Generators, standard_normal
+from rwae_core.gaussian import Gaussian, GaussianHead, Generators
+from rwae_core.mixture import Mixture, MixtureHead
 
 
 class State(NamedTuple):
@@ -51,34 +52,40 @@ class MotionPosterior(nn.Module):
 
 
 class RecurrentPrior(nn.Module):
-    """One step of P_ψ(z^m_t | z^m_{<t}) = N(μ_ψ, σ²_ψ): an LSTM cell on z^m_{t−1} and a Gaussian head (eq. 4).
+    """One step of P_ψ(z^m_t | z^m_{<t}): an LSTM cell on z^m_{t−1} and a head (eq. 4). The first is given z^m_0 = 0.
 
-    The first step is given z^m_0 = 0.
+    The paper's is N(μ_ψ, σ²_ψ). With `prior_components` it is a mixture of Gaussians, where a step may go several
+    ways: one Gaussian over all of them has most of its mass between them, where nothing is real.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.cell = nn.LSTMCell(config.motion_dim, config.hidden_dim)
-        self.head = GaussianHead(config.hidden_dim, config.motion_dim)
+        features, dim, components = config.hidden_dim, config.motion_dim, config.prior_components
+        self.cell = nn.LSTMCell(dim, features)
+        self.head = MixtureHead(features, dim, components) if components > 1 else GaussianHead(features, dim)
 
-    def forward(self, previous: Float[Tensor, "B Dm"], state: State | None) -> tuple[Gaussian, State]:
+    def forward(self, previous: Float[Tensor, "B Dm"], state: State | None) -> tuple[Gaussian | Mixture, State]:
         after = State(*self.cell(previous, state))
         return self.head(after.hidden), after
 
+    def noise(self, clips: int, steps: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "B T E"]:
+        """What each step is drawn with, drawn step by step: one draw for all would depend on how many there are."""
+        return torch.stack([self.head.noise(clips, generator, like) for _ in range(steps)], 1)
+
     def roll_out(
-        self, noise: Float[Tensor, "B T Dm"], after: Rollout | None = None
+        self, noise: Float[Tensor, "B T E"], after: Rollout | None = None
     ) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
-        """z^m_t = μ_ψ + σ_ψ ε_t at T ≥ 1 steps, and where the roll-out then stands.
+        """z^m_t at T ≥ 1 steps, μ_ψ + σ_ψ ε_t, and where the roll-out then stands.
 
         Args:
-            noise: ε_t.
+            noise: ε_t, of `noise`, scaled by a temperature.
             after: Where an earlier part ended; the clip's beginning where absent.
         """
-        previous, state = (torch.zeros_like(noise[:, 0]), None) if after is None else after
+        previous, state = (self.start(noise), None) if after is None else after
         codes = []
         for step in noise.unbind(1):
             prior, state = self(previous, state)
-            previous = prior.mean + prior.std * step
+            previous = prior.draw(step)
             codes.append(previous)
         return torch.stack(codes, 1), Rollout(previous, cast("State", state))
 
@@ -90,9 +97,13 @@ class RecurrentPrior(nn.Module):
             previous = code
         return Rollout(previous, cast("State", state))
 
-    def along(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
+    def along(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian | Mixture:
         """Every step of given codes at once."""
         return self.head(_followed(self.cell, _previous(z_m)))
+
+    def start(self, like: Float[Tensor, "B ..."]) -> Float[Tensor, "B Dm"]:
+        """z^m_0 = 0 of so many clips."""
+        return like.new_zeros(len(like), self.cell.input_size)
 
 
 def _previous(z_m: Float[Tensor, "B T Dm"]) -> Float[Tensor, "B T Dm"]:
@@ -114,9 +125,3 @@ def _followed(cell: nn.LSTMCell, inputs: Float[Tensor, "B T D"]) -> Float[Tensor
         batch_first=True,
     )
     return hidden
-
-
-def motion_noise(shape: tuple[int, int, int], generator: Generators | None, like: Tensor) -> Float[Tensor, "B T Dm"]:
-    """ε ~ N(0, I) of every step, drawn step by step: one draw for all would depend on how many steps there are."""
-    clips, steps, dim = shape
-    return torch.stack([standard_normal((clips, dim), generator, like) for _ in range(steps)], 1)

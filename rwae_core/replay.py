@@ -90,12 +90,12 @@ class ReplayedPrior(RecurrentPrior):
         self._steps = Replay(self._roll_on)
 
     def roll_out(
-        self, noise: Float[Tensor, "B T Dm"], after: Rollout | None = None
+        self, noise: Float[Tensor, "B T E"], after: Rollout | None = None
     ) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
         """As of `RecurrentPrior`."""
         if after is None:
             start = noise.new_zeros(len(noise), self.cell.hidden_size)
-            after = Rollout(torch.zeros_like(noise[:, 0]), State(start, start))
+            after = Rollout(self.start(noise), State(start, start))
         whole = noise.shape[1] - noise.shape[1] % STEPS
         codes = []
         for part in noise[:, :whole].split(STEPS, 1) if whole else ():

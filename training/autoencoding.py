@@ -113,7 +113,7 @@ class Autoencoding(Algorithm):
             clip, recording = views.new_voice(clip, recording, generator)
         motion, content, others, of, clean_of = clip, clip, None, None, None
         if chosen.content_frames:
-            content = views.content_view(clip, chosen.content_frames, generator)
+            content = views.content_view(clip, chosen.content_frames, generator, mirrored=chosen.content_mirrored)
         if recording is not None:
             content_windows, others = recording.tensor_split((chosen.content_windows,), 1)
             content = content_windows.flatten(1, 2)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from rwae_core.gaussian import Gaussian
 from rwae_core.gumbel import GumbelSoftmax
+from rwae_core.mixture import Mixture
 from training.mel import mel_bands
 
 BANDWIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -57,9 +58,12 @@ def cross_entropy(found: Float[Tensor, "B T *frame"], clip: Float[Tensor, "B T *
     return functional.binary_cross_entropy(found, clip, reduction="sum") / len(clip)
 
 
-def motion_kl(posterior: Gaussian, prior: Gaussian) -> Scalar:
-    """Σ_t KL(Q(z^m_t | z^m_{<t}, x_t) ‖ P_ψ(z^m_t | z^m_{<t})), in nats, averaged over clips (Appendix D)."""
-    return posterior.kl(prior).flatten(1).sum(1).mean()
+def motion_kl(posterior: Gaussian, prior: Gaussian | Mixture) -> Scalar:
+    """Σ_t KL(Q(z^m_t | z^m_{<t}, x_t) ‖ P_ψ(z^m_t | z^m_{<t})), in nats, averaged over clips (Appendix D).
+
+    Of a mixture, its bound.
+    """
+    return prior.kl_of(posterior).sum(1).mean()
 
 
 def content_kl(posterior: Gaussian) -> Scalar:

@@ -88,6 +88,7 @@ class Objective(_Section):
 class Views(_Section):
     """What each posterior may see of a clip in training (`training.views`); all off is the paper's.
 
+    Of half of the clips the `content_frames` are mirrored, unless a mirrored object is another one.
     With `content_windows`, content is seen in so many random windows of the clip's recording, and the moments that a
     standardised motion input is freed of are those of four times as many others: were they of the same, z^c would know
     what was taken away, and z^m could say the rest of who speaks. With `new_voices`, clips and recordings are changed
@@ -95,6 +96,7 @@ class Views(_Section):
     """
 
     content_frames: Annotated[int, Field(ge=0)] = 0
+    content_mirrored: bool = True
     content_windows: Annotated[int, Field(ge=0)] = 0
     motion_colours: bool = False
     motion_voices: bool = False
@@ -172,11 +174,11 @@ class Preset(_Section):
         for name in of_video if speech else of_speech:
             if getattr(self.views, name):
                 raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; the model reads the other")
-        patches = getattr(self.model, "content_posterior", "") == "patches"
-        if self.objective.content_cycle and not (patches and self.views.content_frames):
+        of_frames = getattr(self.model, "content_posterior", "") in ("patches", "glimpse")
+        if self.objective.content_cycle and not (of_frames and self.views.content_frames):
             raise ValueError(
                 "objective: content_cycle asks a content posterior of a few frames; set content_posterior = 'patches' "
-                "and views.content_frames"
+                "or 'glimpse' and views.content_frames"
             )
         if self.objective.motion_cycle and getattr(self.model, "motion_input", "") != "frames":
             raise ValueError("objective: motion_cycle asks a motion posterior of frames; set motion_input = 'frames'")

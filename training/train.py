@@ -100,7 +100,7 @@ def train(
 
 
 def start_as(model: nn.Module, folder: Path) -> bool:
-    """Gives a model the weights of another one like it; a decoder of other widths starts as it is.
+    """Gives a model the weights of another one like it; a decoder or a prior of other widths starts as it is.
 
     Returns:
         Whether the decoder was given, too.
@@ -110,16 +110,21 @@ def start_as(model: nn.Module, folder: Path) -> bool:
         FileNotFoundError: `folder` holds neither weights nor a run.
     """
     given = checkpoint.load_model(folder).state_dict()
-    decoder = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("decoder.")}
-    alike = all(name in given and given[name].shape == tensor.shape for name, tensor in decoder.items())
+    afresh = set[str]()
+    for part in ("decoder.", "prior."):
+        own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(part)}
+        theirs = {name: tensor for name, tensor in given.items() if name.startswith(part)}
+        if {name: tensor.shape for name, tensor in own.items()} != {name: t.shape for name, t in theirs.items()}:
+            given = {name: tensor for name, tensor in given.items() if name not in theirs} | own
+            afresh.add(part)
     try:
-        model.load_state_dict(given if alike else given | decoder)
+        model.load_state_dict(given)
     except RuntimeError as error:
         raise TrainingError(
-            f"{folder} holds another model than the preset's: its [model] has to be, but for decoder_widths, the one "
-            "that these weights were trained with, which their config.json or run.json says"
+            f"{folder} holds another model than the preset's: its [model] has to be, but for decoder_widths and "
+            "prior_components, the one that these weights were trained with, which their config.json or run.json says"
         ) from error
-    return alike
+    return "decoder." not in afresh
 
 
 def repeat(iteration: Iteration, log: Log, held_out: Dataset, left: range, run: dict[str, Any]) -> None:

@@ -40,12 +40,14 @@ def at_steps(clip: Float[Tensor, "B T *frame"], steps: Int[Tensor, "B S"]) -> Fl
 
 
 def content_view(
-    clip: Float[Tensor, "B T C H W"], count: int, generator: torch.Generator
+    clip: Float[Tensor, "B T C H W"], count: int, generator: torch.Generator, *, mirrored: bool = True
 ) -> Float[Tensor, "B S C H W"]:
-    """A few frames, half of the clips mirrored: keeps what the object is, hides its order and left from right."""
+    """A few frames: keeps what the object is, hides their order and, in half of the clips mirrored, left from right."""
     frames = at_steps(clip, random_steps(clip, count, generator))
-    mirrored = torch.rand(len(clip), 1, 1, 1, 1, generator=generator, device=clip.device) < 0.5
-    return torch.where(mirrored, frames.flip(-1), frames)
+    if not mirrored:
+        return frames
+    turned = torch.rand(len(clip), 1, 1, 1, 1, generator=generator, device=clip.device) < 0.5
+    return torch.where(turned, frames.flip(-1), frames)
 
 
 def motion_view(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) -> Float[Tensor, "B T C H W"]:

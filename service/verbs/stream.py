@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
-from rwae_core.motion import Rollout, State, motion_noise
+from rwae_core.motion import Rollout, State
 from service.verbs.base import Draws, Numbers, Operation, Plan, Work, clip_generator
 from service.verbs.operations import Frames, as_bytes, decoding, stacked
 
@@ -51,11 +51,10 @@ class Stream:
             self._clips = [_Clip(*codes) for codes in zip(z_c.split(1), actions, strict=True)]
         return [clip.to(device) for clip in self._clips]
 
-    def noise(self, network: RWAE, frames: int) -> Float[Tensor, "N T Dm"]:
+    def noise(self, network: RWAE, frames: int) -> Float[Tensor, "N T E"]:
         """The next noise of the prior."""
         like = next(network.parameters())
-        noise = motion_noise((self.asked.n, frames, network.config.motion_dim), self._generators, like)
-        return self.asked.temperature * noise
+        return self.asked.temperature * network.prior.noise(self.asked.n, frames, self._generators, like)
 
     def given(self, frames: int) -> Numbers | None:
         """What of the next frames' motion is fixed (S, Dm), S ≤ `frames`."""
@@ -133,7 +132,7 @@ class RollOut(Operation[tuple[Tensor, Rollout]]):
         after: Where the part before ended.
     """
 
-    noise: Float[Tensor, "T Dm"]
+    noise: Float[Tensor, "T E"]
     given: Numbers | None
     after: Rollout | None
 

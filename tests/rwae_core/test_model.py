@@ -9,7 +9,7 @@ from rwae_core.config import ComplexFrames, ModelConfig, SimpleFrames, SpectrumF
 from rwae_core.errors import ShapeError
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
-from rwae_core.motion import motion_noise
+from rwae_core.motion import RecurrentPrior
 from rwae_core.speech import SpectrumConfig
 
 SMALL = {"content_dim": 6, "motion_dim": 3, "hidden_dim": 10, "frames": 4, "patch_widths": (4, 4, 4)}
@@ -30,6 +30,10 @@ VARIANTS = {
         content_posterior="patches",
         decoder="modulated",
     ),
+    "glimpse-placed": ModelConfig(
+        **SMALL, frame_networks=frames(4, encoder_widths=(4, 4)), content_posterior="glimpse", decoder="placed"
+    ),
+    "prior-of-four": ModelConfig(**SMALL, frame_networks=frames(4), prior_components=4),
     "128-pixels": ModelConfig(**SMALL, frame_networks=frames(5, size=128)),
     "one-channel": ModelConfig(**SMALL, frame_networks=frames(4, channels=1)),
     "actions": ModelConfig(**SMALL, frame_networks=frames(4), actions=3),
@@ -67,7 +71,7 @@ def test_gradients_reach_every_parameter(model: RWAE) -> None:
     model.zero_grad()
     inference = model.infer(clips(model), generator=torch.Generator().manual_seed(0))
     prior = model.motion_prior(inference.latents.z_m)
-    loss = model.train().decode(inference.latents).square().sum() + inference.motion.kl(prior).sum()
+    loss = model.train().decode(inference.latents).square().sum() + prior.kl_of(inference.motion).sum()
     (loss + inference.content.standard_kl().sum()).backward()
     model.eval()
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
@@ -120,7 +124,8 @@ def test_temperature_0_follows_the_means_and_fixed_codes_are_kept(model: RWAE) -
     cold = model.sample(2, 5, torch.Generator().manual_seed(0), temperature=0.0)
     assert torch.equal(cold.z_c, torch.zeros_like(cold.z_c))
     torch.testing.assert_close(cold.z_m[0], cold.z_m[1])
-    torch.testing.assert_close(cold.z_m, model.motion_prior(cold.z_m).mean)
+    prior = model.motion_prior(cold.z_m)
+    torch.testing.assert_close(cold.z_m, prior.draw(torch.zeros_like(model.prior.noise(2, 5, None, cold.z_m))))
     codes = model.encode(clips(model))
     kept = model.sample(3, 4, torch.Generator().manual_seed(0), z_c=codes.z_c)
     assert torch.equal(kept.z_c, codes.z_c)
@@ -141,8 +146,8 @@ def test_the_motion_prior_at_given_histories_is_the_roll_out(model: RWAE) -> Non
     sources = seeded(1, 2)
     for source in sources:
         torch.randn(6 + min(model.config.actions, 1), generator=source)  # of z^c and the action, which come first
-    noise = torch.stack([torch.stack([torch.randn(3, generator=source) for _ in range(5)]) for source in sources])
-    torch.testing.assert_close(drawn.z_m, prior.mean + prior.std * noise)
+    noise = torch.cat([model.prior.noise(1, 5, source, drawn.z_m) for source in sources])
+    torch.testing.assert_close(drawn.z_m, prior.draw(noise))
 
 
 def test_motion_seen_along_given_codes_is_what_was_inferred_step_by_step(model: RWAE) -> None:
@@ -165,7 +170,7 @@ def test_a_clip_made_part_by_part_is_the_one_made_at_once(model: RWAE) -> None:
         (6, 22),
         (22, 23),
     ):  # 16 numbers and more come from torch another way than fewer
-        noise = motion_noise((2, stop - start, 3), sources, z_c)
+        noise = model.prior.noise(2, stop - start, sources, z_c)
         z_m, rollout = model.roll_out(noise, given=whole.z_m[:, start : min(stop, 7)], after=rollout)
         drawn, memory = model.decode_on(Latents(z_c, z_m, action), memory)
         parts.append(z_m)
@@ -174,12 +179,17 @@ def test_a_clip_made_part_by_part_is_the_one_made_at_once(model: RWAE) -> None:
     torch.testing.assert_close(torch.cat(frames, 1), model.decode(whole))
 
 
+@pytest.mark.parametrize("components", [1, 4])
 @pytest.mark.parametrize("dim", [1, 3, 12, 16, 40])
-def test_a_longer_roll_out_begins_as_a_shorter_one(dim: int) -> None:
-    shorter, longer = (motion_noise((2, steps, dim), seeded(1, 2), torch.zeros(1)) for steps in (5, 50))
+def test_a_longer_roll_out_begins_as_a_shorter_one(dim: int, components: int) -> None:
+    prior = RecurrentPrior(
+        ModelConfig(**{**SMALL, "motion_dim": dim}, frame_networks=frames(4), prior_components=components)
+    )
+    shorter, longer = (prior.noise(2, steps, seeded(1, 2), torch.zeros(1)) for steps in (5, 50))
     assert torch.equal(shorter, longer[:, :5])
-    assert abs(longer.mean()) < 0.3
-    assert 0.7 < longer.std() < 1.3
+    normal = longer[..., :dim]
+    assert abs(normal.mean()) < 0.3
+    assert 0.7 < normal.std() < 1.3
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

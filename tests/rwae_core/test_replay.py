@@ -43,14 +43,15 @@ def test_an_answer_stays_when_the_next_is_computed(device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("variant", ["paper", "prior-of-four"])
 @pytest.mark.parametrize("steps", [1, STEPS - 1, STEPS, 2 * STEPS + 3])
-def test_a_replayed_roll_out_is_the_priors(steps: int, device: str) -> None:
+def test_a_replayed_roll_out_is_the_priors(steps: int, variant: str, device: str) -> None:
     torch.manual_seed(0)
-    prior = RecurrentPrior(VARIANTS["paper"]).eval().requires_grad_(False).to(device)
+    prior = RecurrentPrior(VARIANTS[variant]).eval().requires_grad_(False).to(device)
     replay = ReplayedPrior(prior)
-    noise = torch.randn(3, steps, prior.head.linear.out_features // 2, device=device)
+    noise = prior.noise(3, steps, None, torch.zeros(1, device=device))
     start = torch.randn(3, prior.cell.hidden_size, device=device)
-    for after in (None, Rollout(torch.ones_like(noise[:, 0]), State(start, start))):
+    for after in (None, Rollout(torch.ones_like(prior.start(noise)), State(start, start))):
         expected, end = prior.roll_out(noise, after)
         found, found_end = replay.roll_out(noise, after)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

@@ -23,7 +23,7 @@ class DSVAEConfig(ModelConfig):
 
     method: Literal["ds-vae"] = "ds-vae"
     posterior: Literal["full", "factorised"] = "full"
-    decoder: Literal["recurrent", "memoryless", "modulated"] = "memoryless"
+    decoder: Literal["recurrent", "memoryless", "modulated", "placed"] = "memoryless"
 
 
 class BidirectionalContent(nn.Module):

@@ -49,8 +49,8 @@ def encode_all(
         if isinstance(model, RWAE):
             inference = model.infer(clip, sample=False)
             found = inference.latents
-            motion = inference.motion.kl(model.motion_prior(found.z_m))
-            nats.append(torch.stack([inference.content.standard_kl().sum(1), motion.sum((1, 2))], 1))
+            motion = model.motion_prior(found.z_m).kl_of(inference.motion)
+            nats.append(torch.stack([inference.content.standard_kl().sum(1), motion.sum(1)], 1))
         else:
             found = model.encode(clip)
         codes.append(found)

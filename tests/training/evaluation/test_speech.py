@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from rwae_core.config import ModelConfig, SpectrumFrames
+from rwae_core.gaussian import Gaussian
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from rwae_core.moments import moments
@@ -213,6 +214,7 @@ def test_nats_are_those_of_each_window(data: LibriSpeech, name: str) -> None:
     if isinstance(model, RWAE):
         inference = model.infer(window, of=moments(spectrum[None]), sample=False)
         prior = model.motion_prior(inference.latents.z_m)
+        assert isinstance(prior, Gaussian)
         expected = torch.distributions.kl_divergence(
             *(torch.distributions.Normal(each.mean, each.std) for each in (inference.motion, prior))
         ).sum()

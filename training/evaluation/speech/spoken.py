@@ -92,7 +92,7 @@ def nats(model: Speaking, spectrum: Float[Tensor, "N K"]) -> tuple[Tensor, Tenso
         if isinstance(model, RWAE):
             inference = model.infer(some, of=moments(spectrum[None]).expand(len(some), -1, -1), sample=False)
             content = inference.content.standard_kl()
-            motion = inference.motion.kl(model.motion_prior(inference.latents.z_m)).flatten(1)
+            motion = model.motion_prior(inference.latents.z_m).kl_of(inference.motion)
         else:
             inference = model.infer(some, sample=False)
             z_2 = inference.content

@@ -1,0 +1,79 @@
+"""A mixture of diagonal Gaussians as a value: a step of a prior that may go several ways.
+
+Shapes: K components, D dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rwae_core.gaussian import Gaussian, GaussianHead, Generators, standard_normal
+from rwae_core.gumbel import standard_gumbel
+from rwae_core.precision import at_least_single
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Σ_k π_k N(mean_k, std_k²), Σ_k π_k = 1; a draw is of one component in all its dimensions."""
+
+    log_weights: Float[Tensor, "*batch K"]
+    components: Gaussian
+
+    def draw(self, noise: Float[Tensor, "*batch D+K"]) -> Float[Tensor, "*batch D"]:
+        """A draw of the component that argmax_k(ln π_k + g_k) chooses, mean + std · ε (Gumbel-max).
+
+        Args:
+            noise: ε ~ N(0, I), then g ~ Gumbel(0, 1). Both times a temperature τ, deviations are scaled by it and the
+                weights are as π^{1/τ}: at 0 it is the mean of the likeliest component.
+        """
+        mean, std = self.components.mean, self.components.std
+        epsilon, gumbel = noise.split([mean.shape[-1], mean.shape[-2]], -1)
+        chosen = (self.log_weights + gumbel).argmax(-1)[..., None, None].expand(*mean.shape[:-2], 1, mean.shape[-1])
+        return mean.gather(-2, chosen).squeeze(-2) + std.gather(-2, chosen).squeeze(-2) * epsilon
+
+    def sample(self, generator: Generators | None = None) -> Float[Tensor, "*batch D"]:
+        """A draw that is reparametrised in its component; which one it is has no gradient."""
+        return self.draw(mixture_noise(self.components.mean.shape, generator, self.components.mean))
+
+    def kl_of(self, posterior: Gaussian) -> Float[Tensor, "*batch"]:
+        """The least upper bound of KL(posterior ‖ self) that components give: −ln Σ_k π_k exp(−KL_k), in nats.
+
+        There is no closed form of the divergence itself. With one component it is the bound (Hershey & Olsen 2007).
+        """
+        each = Gaussian(posterior.mean[..., None, :], posterior.std[..., None, :]).kl(self.components).sum(-1)
+        return -(self.log_weights - each).logsumexp(-1)
+
+
+class MixtureHead(nn.Module):
+    """Linear map from features to a mixture of K Gaussians (a mixture density network, Bishop 1994)."""
+
+    def __init__(self, features: int, dim: int, components: int) -> None:
+        super().__init__()
+        self.components = components
+        self.weights = nn.Linear(features, components)
+        self.gaussians = GaussianHead(features, components * dim)
+        # Components that begin alike would stay alike for long.
+        nn.init.normal_(self.gaussians.linear.bias, std=0.5)
+
+    def forward(self, features: Float[Tensor, "*batch F"]) -> Mixture:
+        found, apart = self.gaussians(features), (self.components, -1)
+        log_weights = functional.log_softmax(at_least_single(self.weights(features)), -1)
+        return Mixture(log_weights, Gaussian(found.mean.unflatten(-1, apart), found.std.unflatten(-1, apart)))
+
+    def noise(self, rows: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "rows D+K"]:
+        """What `Mixture.draw` takes."""
+        dim = self.gaussians.linear.out_features // 2 // self.components
+        return mixture_noise((rows, self.components, dim), generator, like)
+
+
+def mixture_noise(shape: tuple[int, ...], generator: Generators | None, like: Tensor) -> Float[Tensor, "*batch D+K"]:
+    """What `Mixture.draw` turns into a draw of a mixture of the `shape` (*batch, K, D)."""
+    *batch, components, dim = shape
+    return torch.cat(
+        [standard_normal((*batch, dim), generator, like), standard_gumbel((*batch, components), generator, like)], -1
+    )

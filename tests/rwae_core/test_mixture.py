@@ -1,0 +1,95 @@
+"""Mixtures of Gaussians: draws against their densities, the bound of the divergence against its estimate."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from rwae_core.gaussian import Gaussian
+from rwae_core.mixture import Mixture, MixtureHead, mixture_noise
+
+WEIGHTS = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
+MEANS = torch.tensor([[-6.0, 0.0], [0.0, 6.0], [8.0, -3.0]], dtype=torch.float64)
+STDS = torch.tensor([[0.5, 1.0], [1.0, 0.3], [0.2, 0.7]], dtype=torch.float64)
+
+
+def mixture(*batch: int) -> Mixture:
+    return Mixture(WEIGHTS.log().expand(*batch, 3), Gaussian(MEANS.expand(*batch, 3, 2), STDS.expand(*batch, 3, 2)))
+
+
+def reference() -> torch.distributions.MixtureSameFamily:
+    each = torch.distributions.Independent(torch.distributions.Normal(MEANS, STDS), 1)
+    return torch.distributions.MixtureSameFamily(torch.distributions.Categorical(WEIGHTS), each)
+
+
+def test_draws_are_of_the_components_as_often_as_their_weights_say() -> None:
+    drawn = mixture(20_000).sample(torch.Generator().manual_seed(0))
+    nearest = ((drawn[:, None] - MEANS) / STDS).square().sum(-1).argmin(1)
+    shares = torch.bincount(nearest, minlength=3) / 20_000
+    torch.testing.assert_close(shares.double(), WEIGHTS, atol=0.015, rtol=0)
+    for component, (mean, std) in enumerate(zip(MEANS, STDS, strict=True)):
+        own = drawn[nearest == component]
+        torch.testing.assert_close(own.mean(0), mean, atol=0.05, rtol=0)
+        torch.testing.assert_close(own.std(0), std, atol=0.05, rtol=0)
+
+
+def test_at_temperature_0_a_draw_is_the_mean_of_the_likeliest_component() -> None:
+    noise = 0 * mixture_noise((5, 3, 2), None, MEANS)
+    assert torch.equal(mixture(5).draw(noise), MEANS[1].expand(5, 2))
+
+
+def test_a_low_temperature_sharpens_weights_and_deviations() -> None:
+    noise = 0.5 * mixture_noise((20_000, 3, 2), torch.Generator().manual_seed(0), MEANS)
+    drawn = mixture(20_000).draw(noise)
+    nearest = ((drawn[:, None] - MEANS) / STDS).square().sum(-1).argmin(1)
+    sharpened = WEIGHTS.square() / WEIGHTS.square().sum()
+    torch.testing.assert_close(torch.bincount(nearest, minlength=3).double() / 20_000, sharpened, atol=0.015, rtol=0)
+    torch.testing.assert_close(drawn[nearest == 0].std(0), STDS[0] / 2, atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize(("mean", "std"), [([0.0, 6.0], 0.3), ([-6.0, 0.5], 0.4), ([2.0, 0.0], 1.5)])
+def test_the_bound_is_above_the_divergence_and_close_to_it_where_one_component_is_near(
+    mean: list[float], std: float
+) -> None:
+    posterior = Gaussian(torch.tensor(mean, dtype=torch.float64), torch.full((2,), std, dtype=torch.float64))
+    torch.manual_seed(0)
+    drawn = posterior.mean + posterior.std * torch.randn(200_000, 2, dtype=torch.float64)
+    log_posterior = torch.distributions.Normal(posterior.mean, posterior.std).log_prob(drawn).sum(1)
+    divergence = (log_posterior - reference().log_prob(drawn)).mean().item()
+    bound = mixture().kl_of(posterior).item()
+    assert bound > divergence - 0.01
+    if std < 1:
+        assert bound == pytest.approx(divergence, abs=0.02)
+    least = min(
+        Gaussian(m, s).kl_of(posterior).item() - w.log().item() for m, s, w in zip(MEANS, STDS, WEIGHTS, strict=True)
+    )
+    assert bound <= least + 1e-9
+
+
+def test_one_component_is_a_gaussian() -> None:
+    torch.manual_seed(0)
+    prior = Gaussian(torch.randn(4, 5, 2), torch.rand(4, 5, 2) + 0.1)
+    posterior = Gaussian(torch.randn(4, 5, 2), torch.rand(4, 5, 2) + 0.1)
+    one = Mixture(torch.zeros(4, 5, 1), Gaussian(prior.mean[:, :, None], prior.std[:, :, None]))
+    torch.testing.assert_close(one.kl_of(posterior), prior.kl_of(posterior))
+    noise = torch.randn(4, 5, 3)
+    torch.testing.assert_close(one.draw(noise), prior.draw(noise[..., :2]))
+
+
+def test_a_head_learns_two_ways_that_one_gaussian_lies_between() -> None:
+    torch.manual_seed(0)
+    head = MixtureHead(1, 1, 4)
+    optimiser = torch.optim.Adam(head.parameters(), 0.02)
+    ways = torch.tensor([[-2.0], [2.0]])
+    for _ in range(400):
+        chosen = ways[torch.randint(2, (64,))]
+        loss = head(torch.ones(64, 1)).kl_of(Gaussian(chosen, torch.full_like(chosen, 0.1))).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    drawn = head(torch.ones(2000, 1)).draw(head.noise(2000, torch.Generator().manual_seed(0), ways)).detach()
+    assert (drawn.abs() - 2).abs().quantile(0.99) < 0.5
+    assert (drawn > 0).float().mean() == pytest.approx(0.5, abs=0.06)
+    assert loss.item() == pytest.approx(math.log(2), abs=0.1)
