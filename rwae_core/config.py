@@ -171,6 +171,11 @@ class ModelConfig(BaseModel):
             raise ValueError(
                 "content_posterior = 'pooled' looks at spectra; pixels take 'recurrent', 'patches' or 'glimpse'"
             )
+        if self.content_posterior == "glimpse" and self.size < (least := 2 << len(self.patch_widths)):
+            raise ValueError(
+                f"size is {self.size}; content_posterior = 'glimpse' with {len(self.patch_widths)} patch_widths needs "
+                f"at least {least}"
+            )
         if self.motion_input == "standardised" and self.content_posterior != "pooled":
             raise ValueError(
                 "motion_input = 'standardised' hides what content is; it needs content_posterior = 'pooled'"

@@ -14,6 +14,7 @@ from rwae_core.config import ModelConfig, SimpleFrames
 from rwae_core.decoder import at_steps, dynamic
 from rwae_core.frames.output import Output
 from rwae_core.latents import Latents
+from rwae_core.motion import State
 from rwae_core.precision import at_least_single
 
 
@@ -28,7 +29,7 @@ class PlacedDecoder(nn.Module):
     def __init__(self, config: ModelConfig, networks: SimpleFrames) -> None:
         super().__init__()
         hidden, widths = config.hidden_dim, networks.decoder_widths
-        self.side, self.channels = networks.size, networks.channels
+        self.side = networks.size
         layers: list[nn.Module] = [nn.Linear(config.content_dim, hidden), nn.LeakyReLU(0.2)]
         layers += [nn.Linear(hidden, widths[0] * 4), nn.Unflatten(1, (widths[0], 2, 2))]
         for before, after in zip(widths, (*widths[1:], networks.channels), strict=True):
@@ -51,7 +52,7 @@ class PlacedDecoder(nn.Module):
             frames = self.output_bias[:, None, None] + placed(drawn, self.place(moved), self.side)
         return self.output(frames)
 
-    def resume(self, codes: Latents, after: object) -> tuple[Float[Tensor, "B T C H H"], None]:
+    def resume(self, codes: Latents, after: State | None) -> tuple[Float[Tensor, "B T C H H"], None]:
         """Frames of a part; there is no memory."""
         del after
         return self(codes), None

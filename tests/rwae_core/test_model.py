@@ -302,5 +302,10 @@ def test_sizes_that_do_not_fit_are_refused_when_configured(tmp_path: Path) -> No
         ModelConfig(fps=100, frame_networks=SpectrumFrames(), content_posterior="patches")
     with pytest.raises(ValueError, match="set network = 'simple'"):
         ModelConfig(frame_networks=TFGANFrames(), decoder="modulated")
+    with pytest.raises(ValueError, match="needs at least 16"):
+        ModelConfig(
+            content_posterior="glimpse",
+            frame_networks=SimpleFrames(size=8, encoder_widths=(4,), decoder_widths=(4,)),
+        )
     with pytest.raises(ShapeError, match="no height"):
         _ = ModelConfig(fps=100, frame_networks=SpectrumFrames()).size
