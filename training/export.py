@@ -51,14 +51,16 @@ moves with the motion. Swaps sound muffled, for z^m keeps the shape of each spec
 several voices at once come out as neither (`lsd_db` of `/encode` says how far off). New speech from the prior is
 babble: it has sounds and no words. A voice may be somebody's: put no words into mouths of people who did not agree.""",
     "moving-shapes": """\
-Motion rolled out of the recurrent prior may start as two places at once, as its first step is one Gaussian for all of
-them; what it then shows may change its shape, which is what remains of the static error. One of three shapes in one of
-five colours on black is all it has seen.""",
+Motion rolled out of the recurrent prior may leave the frame, where a shape cannot be told: more than half of what
+remains of the static error. Some contents drawn from the prior are between two shapes or colours. One of three shapes
+in one of five colours on black is all it has seen, and all that it can make an object do is move as a whole.""",
+    "sm-mnist": """\
+One digit on black is all it has seen, and all that it can make an object do is move as a whole: of what turns, bends
+or changes it says a place and an average. Some contents drawn from the prior are strokes that are no digit.""",
     "sprites": """\
-Motion rolled out of the recurrent prior starts blurred (its first step is one Gaussian for all views and moves), which
-is what remains of the errors of protocol 1. One character on a black background is all it has seen: it turns any other
-video into pixel people (`psnr_db` of `/encode` says how well it can say a clip back). Several objects, other
-backgrounds, views or outfits, and details finer than the attributes above are outside of what it knows.""",
+Some characters drawn from the prior of z^c are ghosts of two. One character on a black background is all it has seen:
+it turns any other video into pixel people (`psnr_db` of `/encode` says how well it can say a clip back). Several
+objects, other backgrounds, views or outfits, details finer than the attributes above are outside of what it knows.""",
 }
 NOT_EVALUATED = "**Not evaluated**: nobody has measured how well its two codes are apart.\n"
 

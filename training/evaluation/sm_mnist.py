@@ -51,12 +51,15 @@ def evaluate(model: SequenceModel, data_folder: Path, request: Request, device: 
     chosen = request.clips(len(short), quick=QUICK)
     table, reconstruction = bench(model, judge, short, chosen, request=request, passes=2 * request.repeats)
     sections = [reconstruction, _kept_content("kept_content", table, request)]
-    swapped = [
-        swap_errors(table, generator, motion=()) | {"distance": _distance(table, short, generator)}
-        for generator in request.generators()
-    ]
-    title = "Swap: z^c of clip A with z^m of clip B; error of A's digit %, distance from B's in pixels"
+    swapped, distances = [], []
+    for generator in request.generators():
+        swapped.append(swap_errors(table, generator, motion=()))
+        distances.append({"distance": _distance(table, short, generator)})
+    title = "Swap: z^c of clip A with z^m of clip B; error of A's digit %"
     sections.append(Section("swap", title, over_repeats(swapped), note=f"{len(chosen)} clips of {SHORT} frames."))
+    title = "The same: from where B's digit is to the swap's, in pixels"
+    note = f"{min(len(chosen), LONG_CLIPS)} clips of {SHORT} frames."
+    sections.append(Section("place", title, over_repeats(distances), note=note))
     long_chosen = request.clips(len(long), most=LONG_CLIPS, quick=QUICK_LONG)
     long_table, _ = bench(model, judge, long, long_chosen, request=request, passes=request.repeats)
     sections.append(_kept_content("kept_content_long", long_table, request))
