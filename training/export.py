@@ -58,9 +58,10 @@ in one of five colours on black is all it has seen, and all that it can make an 
 One digit on black is all it has seen, and all that it can make an object do is move as a whole: of what turns, bends
 or changes it says a place and an average. Some contents drawn from the prior are strokes that are no digit.""",
     "sprites": """\
-Some characters drawn from the prior of z^c are ghosts of two. One character on a black background is all it has seen:
-it turns any other video into pixel people (`psnr_db` of `/encode` says how well it can say a clip back). Several
-objects, other backgrounds, views or outfits, details finer than the attributes above are outside of what it knows.""",
+The first frame of motion rolled out of the recurrent prior may be a blend of two views, and some characters drawn from
+the prior of z^c are ghosts of two. One character on a black background is all it has seen: it turns any other video
+into pixel people (`psnr_db` of `/encode` says how well it can say a clip back). Several objects, other backgrounds,
+views or outfits, and details finer than the attributes above are outside of what it knows.""",
 }
 NOT_EVALUATED = "**Not evaluated**: nobody has measured how well its two codes are apart.\n"
 
