@@ -135,7 +135,8 @@ class ModelConfig(BaseModel):
     at which generated clips play, in frames or spectrum columns a second. `actions` is A, the number of actions that a
     weakly supervised model tells apart (section 3.4), 0 without. With a "standardised" `motion_input` the motion
     posterior sees frames freed of the mean and the standard deviation of their recording (`rwae_core.moments`). Each
-    step of the prior is a mixture of `prior_components` Gaussians; the paper's is one.
+    step of the prior is a mixture of `prior_components` Gaussians; the paper's is one. Content's prior is a learned
+    mixture of `content_components`, or N(0, I) as in the paper where they are 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -151,6 +152,7 @@ class ModelConfig(BaseModel):
     motion_input: Literal["frames", "standardised"] = "frames"
     patch_widths: tuple[Width, Width, Width] | tuple[Width, Width, Width, Width] = (64, 128, 256)
     prior_components: Annotated[int, Field(ge=1, le=256)] = 1
+    content_components: Annotated[int, Field(ge=1, le=4096)] = 1
     decoder: Literal["recurrent", "memoryless", "modulated", "placed"] = "recurrent"
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
-"""A mixture of diagonal Gaussians as a value: a step of a prior that may go several ways.
+"""A mixture of diagonal Gaussians as a value: a prior of motion or content that may go several ways.
 
-Shapes: K components, D dimensions.
+Shapes: B clips, K components, D dimensions, Dc of content, E what a draw is made of.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rwae_core.config import ModelConfig
 from rwae_core.gaussian import Gaussian, GaussianHead, Generators, standard_normal
 from rwae_core.gumbel import standard_gumbel
 from rwae_core.precision import at_least_single
@@ -69,6 +70,47 @@ class MixtureHead(nn.Module):
         """What `Mixture.draw` takes."""
         dim = self.gaussians.linear.out_features // 2 // self.components
         return mixture_noise((rows, self.components, dim), generator, like)
+
+
+class ContentPrior(nn.Module):
+    """P(z^c) of eq. 4: N(0, I) as in the paper or, of `content_components`, a mixture of Gaussians that is learned.
+
+    Digits lie in clusters. Between two of them N(0, I) has its mass, and nothing that the decoder has ever drawn; a
+    mixture is held against the aggregated posterior instead (compare the VampPrior, Tomczak & Welling 2018).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.dim, self.components = config.content_dim, config.content_components
+        if self.components > 1:
+            self.logits = nn.Parameter(torch.zeros(self.components))
+            self.mean = nn.Parameter(torch.randn(self.components, self.dim))
+            self.log_std = nn.Parameter(torch.zeros(self.components, self.dim))
+
+    def forward(self, normal: Float[Tensor, "B Dc"]) -> Gaussian | Mixture:
+        """P(z^c) of each of B clips, in the type and on the device of `normal`."""
+        if self.components == 1:
+            return Gaussian(torch.zeros_like(normal), torch.ones_like(normal))
+        clips = len(normal)
+        components = Gaussian(self.mean.expand(clips, -1, -1), self.log_std.exp().expand(clips, -1, -1))
+        return Mixture(functional.log_softmax(self.logits, -1).expand(clips, -1), components)
+
+    @torch.no_grad()
+    def begin(self, codes: Gaussian) -> None:
+        """Puts each component around one of these codes, of at least as many clips; half as wide as they all, at least.
+
+        Args:
+            codes: Posteriors (B, Dc) of training clips.
+        """
+        self.mean.copy_(codes.mean[: self.components])
+        apart = codes.mean.std(0) / 2
+        self.log_std.copy_((apart.square() + codes.std.square().mean(0)).log() / 2)
+
+    def noise(self, normal: Float[Tensor, "B Dc"], generator: Generators | None) -> Float[Tensor, "B E"]:
+        """What a draw is made of: N(0, I) that is there, and what chooses a component where there are several."""
+        if self.components == 1:
+            return normal
+        return torch.cat([normal, standard_gumbel((len(normal), self.components), generator, normal)], 1)
 
 
 def mixture_noise(shape: tuple[int, ...], generator: Generators | None, like: Tensor) -> Float[Tensor, "*batch D+K"]:

@@ -22,7 +22,7 @@ from rwae_core.frames import frame_encoder
 from rwae_core.gaussian import Gaussian, Generators, standard_normal
 from rwae_core.gumbel import GumbelSoftmax
 from rwae_core.latents import Latents, check_request, even_actions
-from rwae_core.mixture import Mixture
+from rwae_core.mixture import ContentPrior, Mixture
 from rwae_core.moments import moments, standardised
 from rwae_core.motion import MotionPosterior, RecurrentPrior, Rollout, State
 from rwae_core.placed import PlacedDecoder
@@ -72,6 +72,7 @@ class RWAE(nn.Module):
         self.motion_posterior: nn.Module = MotionPosterior(config)
         self.action_posterior = ActionPosterior(config) if config.actions else None
         self.prior = RecurrentPrior(config)
+        self.content_prior = ContentPrior(config)
         self.decoder = _decoder(config)
 
     def infer(
@@ -189,7 +190,7 @@ class RWAE(nn.Module):
         z_m: Float[Tensor, "B S Dm"] | None = None,
         action: Float[Tensor, "B A"] | None = None,
     ) -> Latents:
-        """Codes from the priors: z^c ~ N(0, τ²I), z^m rolled out of P_ψ with its deviations scaled by τ.
+        """Codes from the priors: z^c of P(z^c), z^m rolled out of P_ψ, both with their deviations scaled by τ.
 
         In weakly supervised models the action is one of A, all alike.
 
@@ -231,9 +232,10 @@ class RWAE(nn.Module):
         check_request(n, 1, z_c=z_c, action=action)
         actions, drawn = self.config.actions, [self.config.content_dim, min(self.config.actions, 1)]
         noise = standard_normal((n, sum(drawn)), generator, next(self.parameters()))
-        content_noise, action_noise = noise.split(drawn, 1)
+        normal, action_noise = noise.split(drawn, 1)
+        content_noise = self.content_prior.noise(normal, generator)
         if z_c is None:
-            z_c = content_noise * temperature
+            z_c = self.content_prior(normal).draw(temperature * content_noise)
         if actions and action is None:
             action = even_actions(action_noise[:, 0], actions)
         return z_c, action

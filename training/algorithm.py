@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -44,9 +44,14 @@ class Algorithm(nn.Module, ABC):
             progress: Share of the run that is done, 0 to 1.
         """
 
-    def start(self, batch: Batch) -> None:
-        """Sets what a first batch should decide before the first update; by default nothing."""
-        del batch
+    def start(self, batches: Callable[[], Batch], given: frozenset[str]) -> None:
+        """Sets what data should decide before the first update; by default nothing.
+
+        Args:
+            batches: Draws a batch of the training data.
+            given: Parts of the model, by the names it has them by, that are not random but from other weights.
+        """
+        del batches, given
 
 
 def weighted_sum(terms: dict[str, Tensor], weights: Mapping[str, float | Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -81,19 +82,30 @@ class Autoencoding(Algorithm):
         posteriors = [model.frame_encoder, model.content_posterior, model.motion_posterior, model.action_posterior]
         return {
             "encoder": [posterior for posterior in posteriors if posterior is not None],
-            "decoder": [model.decoder, model.prior],
+            "decoder": [model.decoder, model.prior, model.content_prior],
             "critic": [self.critics],
         }
 
     @torch.no_grad()
-    def start(self, batch: Batch) -> None:
+    def start(self, batches: Callable[[], Batch], given: frozenset[str]) -> None:
         """Sets the decoder's last bias so that an untrained model draws the mean colour (of each bin, for spectra).
 
         From grey, the first updates overshoot on dark frames and leave a sigmoid saturated at black, for good.
+        A new prior of content begins where a trained posterior sees clips: components that begin elsewhere mostly stay
+        there.
         """
-        mean = batch.clips.movedim(2, -1).flatten(0, -2).mean(0)
-        sigmoid = self.model.config.frame_networks.output == "sigmoid"
-        self.model.decoder.output_bias.copy_(mean.logit(1e-3) if sigmoid else mean)
+        model = self.model
+        if "decoder" not in given:
+            mean = batches().clips.movedim(2, -1).flatten(0, -2).mean(0)
+            sigmoid = model.config.frame_networks.output == "sigmoid"
+            model.decoder.output_bias.copy_(mean.logit(1e-3) if sigmoid else mean)
+        if model.content_prior.components > 1 and "content_posterior" in given and "content_prior" not in given:
+            clips = batches().clips
+            seen = [model.infer(clips, sample=False).content]
+            for _ in range((model.content_prior.components - 1) // len(clips)):
+                seen.append(model.infer(batches().clips, sample=False).content)
+            means, stds = torch.cat([each.mean for each in seen]), torch.cat([each.std for each in seen])
+            model.content_prior.begin(Gaussian(means, stds))
 
     def terms(
         self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float | Tensor
@@ -155,15 +167,15 @@ class Autoencoding(Algorithm):
         terms = {
             "reconstruction": error,
             "motion_kl": objectives.motion_kl(inference.motion, prior),
-            "content_kl": objectives.content_kl(inference.content),
+            "content_kl": objectives.content_kl(inference.content, model.content_prior(latents.z_c)),
         }
         if objective.motion_mmd:
             terms["motion_mmd"] = objectives.motion_mmd(gathered(latents.z_m), gathered(prior.sample(generator)))
         if critics.content is not None:
-            prior_z_c = gathered(content_prior(latents, generator))
+            prior_z_c = gathered(self.content_draws(latents, generator))
             terms["content_mmd"] = objectives.scaled_mmd(critics.content, gathered(latents.z_c), prior_z_c)
         if critics.discriminator is not None:
-            prior_z_c = content_prior(latents, generator)
+            prior_z_c = self.content_draws(latents, generator)
             terms["content_gan"] = objectives.jensen_shannon(critics.discriminator, latents.z_c, prior_z_c)
         if critics.dependence is not None:
             terms["dependence"] = objectives.dependence(critics.dependence, latents.z_c, latents.z_m)
@@ -178,6 +190,12 @@ class Autoencoding(Algorithm):
         if inference.action is not None and inference.log_action is not None:
             terms["action_kl"] = objectives.action_kl(inference.action, inference.log_action)
         return Codes(latents, recorded), terms
+
+    def content_draws(self, latents: Latents, generator: torch.Generator) -> Float[Tensor, "B Dc"]:
+        """As many draws from P(z^c) as there are codes."""
+        prior, shape = self.model.content_prior, latents.z_c.shape
+        normal = torch.randn(shape, generator=generator, device=latents.z_c.device)
+        return prior(normal).draw(prior.noise(normal, generator))
 
     def content_cycle(self, latents: Latents, generator: torch.Generator) -> Tensor:
         """Whether every fourth clip's content is still seen when it moves as the prior has it; the decoder alone pays.
@@ -221,10 +239,10 @@ class Autoencoding(Algorithm):
         z_c, z_m = latents.z_c.detach(), latents.z_m.detach()
         terms = {}
         if self.critics.content is not None:
-            prior_z_c = gathered(content_prior(latents, generator))
+            prior_z_c = gathered(self.content_draws(latents, generator).detach())
             terms["content_critic"] = -objectives.scaled_mmd(self.critics.content, gathered(z_c), prior_z_c)
         if (discriminator := self.critics.discriminator) is not None:
-            prior_z_c = content_prior(latents, generator)
+            prior_z_c = self.content_draws(latents, generator).detach()
             mix = torch.rand(len(z_c), 1, generator=generator, device=z_c.device)
             penalty = objectives.gradient_penalty(discriminator, z_c, prior_z_c, mix)
             terms["discriminator"] = objectives.GRADIENT_WEIGHT * penalty - objectives.jensen_shannon(
@@ -238,11 +256,6 @@ class Autoencoding(Algorithm):
             some, recorded = gathered(z_c[::RECORDING_EVERY]), gathered(codes.recorded.detach())
             terms["recording_critic"] = objectives.dependence_critic_loss(self.critics.recording, some, recorded)
         return terms
-
-
-def content_prior(latents: Latents, generator: torch.Generator) -> Float[Tensor, "B Dc"]:
-    """As many draws from P(z^c) = N(0, I) as there are codes."""
-    return torch.randn(latents.z_c.shape, generator=generator, device=latents.z_c.device)
 
 
 def action_temperature(objective: Objective, progress: float | Tensor) -> float | Tensor:

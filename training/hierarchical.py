@@ -5,6 +5,8 @@ Shapes: B segments.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
@@ -47,9 +49,11 @@ class Hierarchical(Algorithm):
         }
 
     @torch.no_grad()
-    def start(self, batch: Batch) -> None:
+    def start(self, batches: Callable[[], Batch], given: frozenset[str]) -> None:
         """Sets the mean and the deviation of each bin, in which the model sees and draws spectra."""
-        deviation, mean = torch.std_mean(batch.clips.flatten(0, 1), 0)
+        if "decoder" in given:
+            return
+        deviation, mean = torch.std_mean(batches().clips.flatten(0, 1), 0)
         self.model.frame_mean.copy_(mean)
         # A bin that is silent in this batch is not silent in all.
         self.model.frame_std.copy_(deviation.clamp(min=0.01))

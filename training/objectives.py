@@ -66,9 +66,9 @@ def motion_kl(posterior: Gaussian, prior: Gaussian | Mixture) -> Scalar:
     return prior.kl_of(posterior).sum(1).mean()
 
 
-def content_kl(posterior: Gaussian) -> Scalar:
-    """KL(Q(z^c | x_{1:T}) ‖ N(0, I)), in nats, averaged over clips."""
-    return posterior.standard_kl().sum(1).mean()
+def content_kl(posterior: Gaussian, prior: Gaussian | Mixture) -> Scalar:
+    """KL(Q(z^c | x_{1:T}) ‖ P(z^c)), in nats, averaged over clips. Of a mixture, its bound."""
+    return prior.kl_of(posterior).mean()
 
 
 def cycle(posterior: Gaussian, code: Float[Tensor, " n *code"]) -> Scalar:
@@ -115,7 +115,7 @@ def scaled_mmd(
     Args:
         critic: f_γ, from (n, D) to (n, 1).
         z_c: Draws from the posterior.
-        prior_z_c: Independent draws from N(0, I).
+        prior_z_c: Independent draws from P(z^c).
     """
     features, prior_features = critic(z_c), critic(prior_z_c)
     within = _off_diagonal_mean(_rbf(features, features, 1.0) + _rbf(prior_features, prior_features, 1.0))
@@ -137,7 +137,7 @@ def jensen_shannon(
     Args:
         critic: Logit of D_γ, from (n, D) to (n, 1).
         z_c: Draws from the posterior.
-        prior_z_c: Independent draws from N(0, I).
+        prior_z_c: Independent draws from P(z^c).
     """
     return 2 * log(2) - functional.softplus(-critic(prior_z_c)).mean() - functional.softplus(critic(z_c)).mean()
 
@@ -155,7 +155,7 @@ def gradient_penalty(
     Args:
         critic: Logit of D_γ.
         z_c: Draws from the posterior.
-        prior_z_c: Independent draws from N(0, I).
+        prior_z_c: Independent draws from P(z^c).
         mix: α, uniform in [0, 1].
     """
     points = (mix * prior_z_c + (1 - mix) * z_c).detach().requires_grad_()

@@ -94,37 +94,39 @@ def train(
         if state["run"] != run:
             raise TrainingError(f"{out} holds a run of another preset, seed or start; give another --out, or remove it")
         iteration.load_state_dict(state)
-    elif start_from is None or not start_as(algorithm.model, start_from):
-        algorithm.start(random_batch(training, schedule.batch, generator))
+    else:
+        given = frozenset[str]() if start_from is None else start_as(algorithm.model, start_from)
+        algorithm.start(lambda: random_batch(training, schedule.batch, generator), given)
     repeat(iteration, Log(out, start), held_out, range(start, schedule.iterations), run)
 
 
-def start_as(model: nn.Module, folder: Path) -> bool:
+def start_as(model: nn.Module, folder: Path) -> frozenset[str]:
     """Gives a model the weights of another one like it; a decoder or a prior of other widths starts as it is.
 
     Returns:
-        Whether the decoder was given, too.
+        The parts that were given, by the names that the model has them by.
 
     Raises:
         TrainingError: that is not like it.
         FileNotFoundError: `folder` holds neither weights nor a run.
     """
     given = checkpoint.load_model(folder).state_dict()
-    afresh = set[str]()
-    for part in ("decoder.", "prior."):
-        own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(part)}
-        theirs = {name: tensor for name, tensor in given.items() if name.startswith(part)}
+    parts = {name for name, _ in model.named_children()}
+    for part in ("decoder", "prior", "content_prior"):
+        own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(f"{part}.")}
+        theirs = {name: tensor for name, tensor in given.items() if name.startswith(f"{part}.")}
         if {name: tensor.shape for name, tensor in own.items()} != {name: t.shape for name, t in theirs.items()}:
             given = {name: tensor for name, tensor in given.items() if name not in theirs} | own
-            afresh.add(part)
+            parts.discard(part)
     try:
         model.load_state_dict(given)
     except RuntimeError as error:
         raise TrainingError(
-            f"{folder} holds another model than the preset's: its [model] has to be, but for decoder_widths and "
-            "prior_components, the one that these weights were trained with, which their config.json or run.json says"
+            f"{folder} holds another model than the preset's: its [model] has to be, but for decoder_widths, "
+            "prior_components and content_components, the one that these weights were trained with, which their "
+            "config.json or run.json says"
         ) from error
-    return "decoder." not in afresh
+    return frozenset(parts)
 
 
 def repeat(iteration: Iteration, log: Log, held_out: Dataset, left: range, run: dict[str, Any]) -> None:

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
+from rwae_core.config import ModelConfig
 from rwae_core.gaussian import Gaussian
-from rwae_core.mixture import Mixture, MixtureHead, mixture_noise
+from rwae_core.mixture import ContentPrior, Mixture, MixtureHead, mixture_noise
 
 WEIGHTS = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
 MEANS = torch.tensor([[-6.0, 0.0], [0.0, 6.0], [8.0, -3.0]], dtype=torch.float64)
@@ -93,3 +94,43 @@ def test_a_head_learns_two_ways_that_one_gaussian_lies_between() -> None:
     assert (drawn.abs() - 2).abs().quantile(0.99) < 0.5
     assert (drawn > 0).float().mean() == pytest.approx(0.5, abs=0.06)
     assert loss.item() == pytest.approx(math.log(2), abs=0.1)
+
+
+def test_without_components_content_is_standard_normal_and_nothing_learns() -> None:
+    prior = ContentPrior(ModelConfig(content_dim=4))
+    assert list(prior.parameters()) == []
+    normal = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(prior(normal).draw(prior.noise(normal, None)), normal)
+    posterior = Gaussian(normal, normal.exp())
+    expected = torch.distributions.kl_divergence(
+        torch.distributions.Normal(normal, normal.exp()), torch.distributions.Normal(0.0, 1.0)
+    )
+    torch.testing.assert_close(prior(normal).kl_of(posterior), expected.sum(1))
+
+
+def test_a_prior_of_content_finds_clusters_and_nothing_between_them() -> None:
+    torch.manual_seed(0)
+    source = torch.Generator().manual_seed(0)
+    clusters = torch.tensor([[-3.0, 0.0], [3.0, 0.0], [0.0, 4.0]])
+
+    def codes(count: int) -> Gaussian:
+        mean = clusters[torch.randint(3, (count,), generator=source)] + 0.2 * torch.randn(count, 2, generator=source)
+        return Gaussian(mean, torch.full_like(mean, 0.1))
+
+    prior = ContentPrior(ModelConfig(content_dim=2, content_components=16))
+    first = codes(20)
+    prior.begin(first)
+    assert torch.equal(prior.mean, first.mean[:16])
+    optimiser = torch.optim.Adam(prior.parameters(), 0.02)
+    for _ in range(500):
+        seen = codes(64)
+        loss = prior(seen.mean).kl_of(seen).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    normal = torch.randn(3000, 2, generator=source)
+    drawn = prior(normal).draw(prior.noise(normal, source)).detach()
+    apart = torch.cdist(drawn, clusters)
+    assert apart.amin(1).quantile(0.99) < 0.9
+    shares = torch.bincount(apart.argmin(1), minlength=3) / 3000
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.08, rtol=0)

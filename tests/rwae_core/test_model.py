@@ -34,6 +34,7 @@ VARIANTS = {
         **SMALL, frame_networks=frames(4, encoder_widths=(4, 4)), content_posterior="glimpse", decoder="placed"
     ),
     "prior-of-four": ModelConfig(**SMALL, frame_networks=frames(4), prior_components=4),
+    "content-of-four": ModelConfig(**SMALL, frame_networks=frames(4), content_components=4, actions=3),
     "128-pixels": ModelConfig(**SMALL, frame_networks=frames(5, size=128)),
     "one-channel": ModelConfig(**SMALL, frame_networks=frames(4, channels=1)),
     "actions": ModelConfig(**SMALL, frame_networks=frames(4), actions=3),
@@ -72,7 +73,8 @@ def test_gradients_reach_every_parameter(model: RWAE) -> None:
     inference = model.infer(clips(model), generator=torch.Generator().manual_seed(0))
     prior = model.motion_prior(inference.latents.z_m)
     loss = model.train().decode(inference.latents).square().sum() + prior.kl_of(inference.motion).sum()
-    (loss + inference.content.standard_kl().sum()).backward()
+    content_prior = model.content_prior(inference.latents.z_c)
+    (loss + content_prior.kl_of(inference.content).sum()).backward()
     model.eval()
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
@@ -122,7 +124,8 @@ def test_a_clip_does_not_depend_on_its_neighbours(model: RWAE) -> None:
 
 def test_temperature_0_follows_the_means_and_fixed_codes_are_kept(model: RWAE) -> None:
     cold = model.sample(2, 5, torch.Generator().manual_seed(0), temperature=0.0)
-    assert torch.equal(cold.z_c, torch.zeros_like(cold.z_c))
+    content_prior = model.content_prior(cold.z_c)
+    torch.testing.assert_close(cold.z_c, content_prior.draw(0 * model.content_prior.noise(cold.z_c, None)))
     torch.testing.assert_close(cold.z_m[0], cold.z_m[1])
     prior = model.motion_prior(cold.z_m)
     torch.testing.assert_close(cold.z_m, prior.draw(torch.zeros_like(model.prior.noise(2, 5, None, cold.z_m))))
@@ -145,7 +148,8 @@ def test_the_motion_prior_at_given_histories_is_the_roll_out(model: RWAE) -> Non
     prior = model.motion_prior(drawn.z_m)
     sources = seeded(1, 2)
     for source in sources:
-        torch.randn(6 + min(model.config.actions, 1), generator=source)  # of z^c and the action, which come first
+        normal = torch.randn(1, 6 + min(model.config.actions, 1), generator=source)  # z^c and the action come first
+        model.content_prior.noise(normal[:, :6], source)
     noise = torch.cat([model.prior.noise(1, 5, source, drawn.z_m) for source in sources])
     torch.testing.assert_close(drawn.z_m, prior.draw(noise))
 

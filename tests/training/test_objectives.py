@@ -261,7 +261,8 @@ def test_gradients_agree_with_finite_differences(term: str) -> None:
             lambda m, s: objectives.motion_kl(Gaussian(m, s.exp()), Gaussian(s, m.exp())), (a, b)
         ),
         "content_kl": lambda: torch.autograd.gradcheck(
-            lambda m, s: objectives.content_kl(Gaussian(m[:, 0], s[:, 0].exp())), (a, b)
+            lambda m, s: objectives.content_kl(Gaussian(m[:, 0], s[:, 0].exp()), Gaussian(s[:, 1], m[:, 1].exp())),
+            (a, b),
         ),
         "squared_error": lambda: torch.autograd.gradcheck(objectives.squared_error, (a, b)),
     }
@@ -285,8 +286,8 @@ def test_kl_terms_are_zero_for_matched_and_positive_for_shifted_codes() -> None:
     assert objectives.motion_kl(codes, codes).item() == pytest.approx(0, abs=1e-12)
     assert objectives.motion_kl(Gaussian(codes.mean + 1, codes.std), codes).item() > 0.1
     standard = Gaussian(torch.zeros(2, 3, dtype=torch.float64), torch.ones(2, 3, dtype=torch.float64))
-    assert objectives.content_kl(standard).item() == pytest.approx(0, abs=1e-12)
-    assert objectives.content_kl(Gaussian(standard.mean + 1, standard.std)).item() == pytest.approx(1.5)
+    assert objectives.content_kl(standard, standard).item() == pytest.approx(0, abs=1e-12)
+    assert objectives.content_kl(Gaussian(standard.mean + 1, standard.std), standard).item() == pytest.approx(1.5)
 
 
 def test_a_cycle_is_the_negative_log_density_of_the_code_that_was_drawn() -> None:

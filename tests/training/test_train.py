@@ -216,7 +216,7 @@ def test_a_run_starts_from_weights_and_what_rests_stays(drawn_sprites: Path, tmp
 def test_a_decoder_and_a_prior_of_other_widths_start_afresh(drawn_sprites: Path, tmp_path: Path) -> None:
     run(JOINT, drawn_sprites, tmp_path / "first", iterations=1)
     wider = JOINT.replace("decoder_widths = [4, 4, 4, 4]", "decoder_widths = [4, 4, 4, 6]")
-    wider = wider.replace("motion_dim = 3", "motion_dim = 3\nprior_components = 2")
+    wider = wider.replace("motion_dim = 3", "motion_dim = 3\nprior_components = 2\ncontent_components = 5")
     (tmp_path / "second.toml").write_text(wider.replace("batch = 4", 'batch = 4\nlearns = ["decoder"]'))
     arguments = ["--preset", str(tmp_path / "second.toml"), "--data", str(drawn_sprites), "--device", "cpu"]
     arguments += ["--out", str(tmp_path / "second"), "--from", str(tmp_path / "first")]
@@ -227,6 +227,11 @@ def test_a_decoder_and_a_prior_of_other_widths_start_afresh(drawn_sprites: Path,
             assert torch.equal(after[name], tensor), name
     assert after["decoder.convolutions.3.weight"].shape[0] == 6
     assert after["prior.head.weights.bias"].shape == (2,)
+    data = Sprites(drawn_sprites, "train", "cpu")
+    seen = load_model(tmp_path / "first").encode_content(data.clips(torch.arange(len(data))))
+    apart = torch.cdist(after["content_prior.mean"], seen).amin(1)
+    assert apart.shape == (5,)
+    assert apart.max() < 0.05, "content's prior begins where clips are"
 
 
 def test_weights_of_another_model_are_no_start(

@@ -40,7 +40,7 @@ def encode_all(
 ) -> tuple[Latents, Section]:
     """Posterior means of clips; the reconstruction's squared error a clip, its PSNR, and the nats in each code.
 
-    PSNR is the mean over clips of 10 log₁₀(1 / MSE), in dB. The nats are KL(q(z^c | x) ‖ N(0, I)) and
+    PSNR is the mean over clips of 10 log₁₀(1 / MSE), in dB. The nats are KL(q(z^c | x) ‖ p(z^c)) and
     Σ_t KL(q(z^m_t | z^m_{<t}, x) ‖ p(z^m_t | z^m_{<t})) a clip, for models with these two priors.
     """
     codes, errors, nats = [], [], []
@@ -50,7 +50,8 @@ def encode_all(
             inference = model.infer(clip, sample=False)
             found = inference.latents
             motion = model.motion_prior(found.z_m).kl_of(inference.motion)
-            nats.append(torch.stack([inference.content.standard_kl().sum(1), motion.sum(1)], 1))
+            content = model.content_prior(found.z_c).kl_of(inference.content)
+            nats.append(torch.stack([content, motion.sum(1)], 1))
         else:
             found = model.encode(clip)
         codes.append(found)

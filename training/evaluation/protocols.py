@@ -42,7 +42,7 @@ class Bench:
         return self.data.labels(self.chosen)
 
     def kept_motion(self, generator: torch.Generator) -> Verdict:
-        """Of E[z^m], and the action where there is one, decoded with z^c ~ N(0, I)."""
+        """Of E[z^m], and the action where there is one, decoded with z^c of its prior."""
 
         def draw(rows: Tensor) -> Latents:
             kept = take(self.codes, rows)
