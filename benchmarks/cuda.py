@@ -98,7 +98,7 @@ def roll_outs_ms(device: torch.device) -> tuple[float, float]:
     prior = RWAE(cast("ModelConfig", preset.load(SIMPLE).model)).to(device).prior
     noise = prior.noise(CLIPS, STEPS, None, torch.zeros(1, device=device))
     plain, replay = (
-        median_s(lambda way=way: way.roll_out(noise), device)  # type: ignore[misc]  # bound at once
+        median_s(lambda way=way: way.roll_out(noise, way.begin(noise)), device)  # type: ignore[misc]  # bound at once
         for way in (prior, ReplayedPrior(prior))
     )
     return 1000 * plain, 1000 * replay

@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from tqdm import tqdm
-from typing_extensions import override
 
 from benchmarks.ceilings import ceilings
 from benchmarks.clock import median_s
@@ -23,7 +22,6 @@ from benchmarks.work import Work, counted
 from training import methods, preset
 from training.baselines.fhvae import FHVAEConfig
 from training.datasets import Dataset
-from training.datasets.utterances import Utterances
 from training.iteration import Iteration, descend
 from training.mel import mel_bands
 from training.preset import Preset
@@ -55,10 +53,9 @@ class Noise:
         return {}
 
 
-class NoisyRecordings(Noise, Utterances):
+class NoisyRecordings(Noise):
     """The same for presets that learn from recordings, of which there are other windows."""
 
-    @override
     def companions(
         self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator
     ) -> Int[Tensor, "B {count}"]:
@@ -69,7 +66,7 @@ class NoisyRecordings(Noise, Utterances):
 
 def noise(chosen: Preset, device: torch.device) -> Dataset:
     """As much of it as a preset's iteration learns from."""
-    return (NoisyRecordings if chosen.views.recorded_windows else Noise)(chosen, device)
+    return (NoisyRecordings if chosen.recorded_windows else Noise)(chosen, device)
 
 
 def iteration(chosen: Preset, device: torch.device, data: Dataset | None = None, *, recorded: bool = True) -> Iteration:

@@ -136,7 +136,8 @@ class ModelConfig(BaseModel):
     weakly supervised model tells apart (section 3.4), 0 without. With a "standardised" `motion_input` the motion
     posterior sees frames freed of the mean and the standard deviation of their recording (`rwae_core.moments`). Each
     step of the prior is a mixture of `prior_components` Gaussians; the paper's is one. Content's prior is a learned
-    mixture of `content_components`, or N(0, I) as in the paper where they are 1.
+    mixture of `content_components`, or N(0, I) as in the paper where they are 1. With `prior_action` the prior of z^m
+    is told the action, which the paper's is not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,6 +154,7 @@ class ModelConfig(BaseModel):
     patch_widths: tuple[Width, Width, Width] | tuple[Width, Width, Width, Width] = (64, 128, 256)
     prior_components: Annotated[int, Field(ge=1, le=256)] = 1
     content_components: Annotated[int, Field(ge=1, le=4096)] = 1
+    prior_action: bool = False
     decoder: Literal["recurrent", "memoryless", "modulated", "placed"] = "recurrent"
 
     @model_validator(mode="after")
@@ -165,6 +167,8 @@ class ModelConfig(BaseModel):
             )
         if isinstance(networks, SpectrumFrames) and self.fps != networks.spectrum.fps:
             raise ValueError(f"fps is {self.fps:g}; a spectrum's columns come at {networks.spectrum.fps:g} a second")
+        if self.prior_action and not self.actions:
+            raise ValueError("prior_action tells the prior which of the actions it is; set actions")
         if self.content_posterior in ("patches", "glimpse") and isinstance(networks, SpectrumFrames):
             raise ValueError(
                 f"content_posterior = '{self.content_posterior}' looks at pixels; spectra take 'recurrent' or 'pooled'"

@@ -135,9 +135,16 @@ class RWAE(nn.Module):
         """Q_φ(z^m_t | z^m_{<t}, x_t) at every step of given histories, of a model whose motion input is frames."""
         return cast("MotionPosterior", self.motion_posterior).along(self._features(clip), z_m)
 
-    def motion_prior(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian | Mixture:
-        """P_ψ(z^m_t | z^m_{<t}) at every step of given histories, as one distribution of shape (B, T, Dm)."""
-        return self.prior.along(z_m)
+    def motion_prior(
+        self, z_m: Float[Tensor, "B T Dm"], action: Float[Tensor, "B A"] | None = None
+    ) -> Gaussian | Mixture:
+        """P_ψ(z^m_t | z^m_{<t}) at every step of given histories, as one distribution of shape (B, T, Dm).
+
+        Args:
+            z_m: The histories.
+            action: What a prior is told that is told the action.
+        """
+        return self.prior.along(z_m, action)
 
     def encode(self, clip: Float[Tensor, "B T *frame"], generator: Generators | None = None) -> Latents:
         """Codes of clips: posterior means, or a draw from the posterior where a generator is given."""
@@ -213,7 +220,7 @@ class RWAE(nn.Module):
         noise = temperature * self.prior.noise(n, frames, generator, z_c)
         if z_m is not None and z_m.shape[1] >= frames:
             return Latents(z_c, z_m[:, :frames], action)
-        return Latents(z_c, self.roll_out(noise, given=z_m)[0], action)
+        return Latents(z_c, self.roll_out(noise, self.prior.begin(z_c, action), given=z_m)[0], action)
 
     def sample_static(
         self,
@@ -243,16 +250,16 @@ class RWAE(nn.Module):
     def roll_out(
         self,
         noise: Float[Tensor, "B T E"],
+        after: Rollout,
         *,
         given: Float[Tensor, "B S Dm"] | None = None,
-        after: Rollout | None = None,
     ) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
         """z^m_t at T steps of the prior P_ψ (eq. 4), and where the roll-out then stands.
 
         Args:
             noise: Of `prior.noise`, scaled by the temperature.
+            after: Where an earlier part ended, or `prior.begin`.
             given: Codes that the first steps have instead; S ≤ T.
-            after: Where an earlier part ended; the clip's beginning where absent.
 
         Raises:
             ShapeError: no step.

@@ -1,12 +1,13 @@
 """The dynamic code: its posterior Q_φ(z^m_t | z^m_{<t}, x_t) and its learned recurrent prior P_ψ(z^m_t | z^m_{<t}).
 
 Both are cells that make one step; whoever samples owns the loop and the generator.
-Shapes: B clips, T steps, F features of a frame, Dm motion dimensions, E what a step of the prior is drawn with.
+Shapes: B clips, T steps, F features of a frame, Dm motion dimensions, A actions, E what a step of the prior is drawn
+with.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rwae_core.config import ModelConfig
+from rwae_core.errors import ShapeError
 from rwae_core.gaussian import Gaussian, GaussianHead, Generators
 from rwae_core.mixture import Mixture, MixtureHead
+from rwae_core.precision import at_least_single
 
 
 class State(NamedTuple):
@@ -55,7 +58,8 @@ class RecurrentPrior(nn.Module):
     """One step of P_ψ(z^m_t | z^m_{<t}): an LSTM cell on z^m_{t−1} and a head (eq. 4). The first is given z^m_0 = 0.
 
     The paper's is N(μ_ψ, σ²_ψ). With `prior_components` it is a mixture of Gaussians, where a step may go several
-    ways: one Gaussian over all of them has most of its mass between them, where nothing is real.
+    ways: one Gaussian over all of them has most of its mass between them, where nothing is real. With `prior_action` it
+    is P_ψ(z^m_t | z^m_{<t}, a): z^m_0 is a linear map of the action.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -63,8 +67,9 @@ class RecurrentPrior(nn.Module):
         features, dim, components = config.hidden_dim, config.motion_dim, config.prior_components
         self.cell = nn.LSTMCell(dim, features)
         self.head = MixtureHead(features, dim, components) if components > 1 else GaussianHead(features, dim)
+        self.first = nn.Linear(config.actions, dim, bias=False) if config.prior_action else None
 
-    def forward(self, previous: Float[Tensor, "B Dm"], state: State | None) -> tuple[Gaussian | Mixture, State]:
+    def forward(self, previous: Float[Tensor, "B Dm"], state: State) -> tuple[Gaussian | Mixture, State]:
         after = State(*self.cell(previous, state))
         return self.head(after.hidden), after
 
@@ -72,38 +77,53 @@ class RecurrentPrior(nn.Module):
         """What each step is drawn with, drawn step by step: one draw for all would depend on how many there are."""
         return torch.stack([self.head.noise(clips, generator, like) for _ in range(steps)], 1)
 
-    def roll_out(
-        self, noise: Float[Tensor, "B T E"], after: Rollout | None = None
-    ) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
+    def roll_out(self, noise: Float[Tensor, "B T E"], after: Rollout) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
         """z^m_t at T ≥ 1 steps, μ_ψ + σ_ψ ε_t, and where the roll-out then stands.
 
         Args:
             noise: ε_t, of `noise`, scaled by a temperature.
-            after: Where an earlier part ended; the clip's beginning where absent.
+            after: Where an earlier part ended, or `begin`.
         """
-        previous, state = (self.start(noise), None) if after is None else after
+        previous, state = after
         codes = []
         for step in noise.unbind(1):
             prior, state = self(previous, state)
             previous = prior.draw(step)
             codes.append(previous)
-        return torch.stack(codes, 1), Rollout(previous, cast("State", state))
+        return torch.stack(codes, 1), Rollout(previous, state)
 
-    def follow(self, z_m: Float[Tensor, "B T Dm"], after: Rollout | None = None) -> Rollout:
+    def follow(self, z_m: Float[Tensor, "B T Dm"], after: Rollout) -> Rollout:
         """Where a roll-out stands after T ≥ 1 given codes."""
-        previous, state = (torch.zeros_like(z_m[:, 0]), None) if after is None else after
+        previous, state = after
         for code in z_m.unbind(1):
             _, state = self(previous, state)
             previous = code
-        return Rollout(previous, cast("State", state))
+        return Rollout(previous, state)
 
-    def along(self, z_m: Float[Tensor, "B T Dm"]) -> Gaussian | Mixture:
+    def along(self, z_m: Float[Tensor, "B T Dm"], action: Float[Tensor, "B A"] | None = None) -> Gaussian | Mixture:
         """Every step of given codes at once."""
-        return self.head(_followed(self.cell, _previous(z_m)))
+        before = _previous(z_m)
+        if self.first is not None:
+            before = torch.cat([self._start(before, action)[:, None], before[:, 1:]], 1)
+        return self.head(_followed(self.cell, before))
 
-    def start(self, like: Float[Tensor, "B ..."]) -> Float[Tensor, "B Dm"]:
-        """z^m_0 = 0 of so many clips."""
-        return like.new_zeros(len(like), self.cell.input_size)
+    def begin(self, like: Float[Tensor, "B ..."], action: Float[Tensor, "B A"] | None = None) -> Rollout:
+        """Where the roll-outs of so many clips stand before their first step.
+
+        Args:
+            like: What has B rows, on the device and in the type of the codes.
+            action: Of each; not looked at unless the prior is told it.
+        """
+        silent = like.new_zeros(len(like), self.cell.hidden_size)
+        return Rollout(self._start(like, action), State(silent, silent))
+
+    def _start(self, like: Float[Tensor, "B ..."], action: Float[Tensor, "B A"] | None) -> Float[Tensor, "B Dm"]:
+        """z^m_0."""
+        if self.first is None:
+            return like.new_zeros(len(like), self.cell.input_size)
+        if action is None:
+            raise ShapeError("this prior is told the action; give one for each clip")
+        return at_least_single(self.first(action))
 
 
 def _previous(z_m: Float[Tensor, "B T Dm"]) -> Float[Tensor, "B T Dm"]:

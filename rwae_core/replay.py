@@ -86,16 +86,11 @@ class ReplayedPrior(RecurrentPrior):
 
     def __init__(self, prior: RecurrentPrior) -> None:
         torch.nn.Module.__init__(self)
-        self.cell, self.head = prior.cell, prior.head
+        self.cell, self.head, self.first = prior.cell, prior.head, prior.first
         self._steps = Replay(self._roll_on)
 
-    def roll_out(
-        self, noise: Float[Tensor, "B T E"], after: Rollout | None = None
-    ) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
+    def roll_out(self, noise: Float[Tensor, "B T E"], after: Rollout) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
         """As of `RecurrentPrior`."""
-        if after is None:
-            start = noise.new_zeros(len(noise), self.cell.hidden_size)
-            after = Rollout(self.start(noise), State(start, start))
         whole = noise.shape[1] - noise.shape[1] % STEPS
         codes = []
         for part in noise[:, :whole].split(STEPS, 1) if whole else ():

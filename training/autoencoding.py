@@ -123,10 +123,12 @@ class Autoencoding(Algorithm):
         clip, recording = batch.clips, batch.recording
         if chosen.new_voices and recording is not None:
             clip, recording = views.new_voice(clip, recording, generator)
+        if chosen.new_clips:
+            clip = views.warped(clip, generator)
         motion, content, others, of, clean_of = clip, clip, None, None, None
         if chosen.content_frames:
             content = views.content_view(clip, chosen.content_frames, generator, mirrored=chosen.content_mirrored)
-        if recording is not None:
+        if chosen.content_windows and recording is not None:
             content_windows, others = recording.tensor_split((chosen.content_windows,), 1)
             content = content_windows.flatten(1, 2)
             if chosen.motion_voices:
@@ -155,11 +157,12 @@ class Autoencoding(Algorithm):
                 action_temperature=action_temperature(objective, progress),
             )
             latents = inference.latents
-            prior = model.motion_prior(latents.z_m)
+            prior = model.motion_prior(latents.z_m, latents.action)
             found = model.decode(latents, steps)
             recorded = None if critics.recording is None else self.recorded_motion(seen)
             content_cycle = self.content_cycle(latents, generator) if objective.content_cycle else None
             motion_cycle = self.motion_cycle(latents, generator) if objective.motion_cycle else None
+            companions = self.companions(batch, generator) if objective.action_agreement else None
 
         frames = clip if steps is None else views.at_steps(clip, steps)
         # A few frames of a clip stand for all of them.
@@ -189,6 +192,9 @@ class Autoencoding(Algorithm):
             terms["motion_cycle"] = motion_cycle
         if inference.action is not None and inference.log_action is not None:
             terms["action_kl"] = objectives.action_kl(inference.action, inference.log_action)
+        if companions is not None and inference.action is not None:
+            probabilities = gathered(inference.action.probabilities)
+            terms["action_agreement"] = objectives.action_agreement(probabilities, gathered(companions))
         return Codes(latents, recorded), terms
 
     def content_draws(self, latents: Latents, generator: torch.Generator) -> Float[Tensor, "B Dc"]:
@@ -220,6 +226,17 @@ class Autoencoding(Algorithm):
         with frozen(model.frame_encoder), frozen(model.motion_posterior):
             seen = model.motion_seen(model.decode(drawn).clamp(0, 1), z_m)
         return objectives.cycle(seen, z_m)
+
+    def companions(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, "B A"] | None:
+        """What is said of the action of another clip of each clip's recording, seen by the same views drawn anew."""
+        if batch.recording is None:
+            raise ValueError("action_agreement needs clips that are cut from recordings; this dataset's are not")
+        chosen, clip = self.chosen.views, batch.recording[:, 0]
+        if chosen.new_clips:
+            clip = views.warped(clip, generator)
+        if chosen.motion_colours:
+            clip = views.motion_view(clip, generator)
+        return self.model.encode_motion(clip).action
 
     def recorded_motion(self, seen: Seen) -> Float[Tensor, "R 3 Dm"]:
         """What z^m of all other windows of a recording says together, for every fourth clip: it costs three times one.

@@ -39,7 +39,7 @@ def descend(
             module.requires_grad_(name in phase)
     with processes.global_draws():
         batch = random_batch(
-            data, chosen.schedule.batch // processes.count(), generator, windows=chosen.views.recorded_windows
+            data, chosen.schedule.batch // processes.count(), generator, windows=chosen.recorded_windows
         )
         terms = algorithm.terms(phase, batch, generator, progress)
     weighted_sum(terms, weights).backward()

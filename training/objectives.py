@@ -163,6 +163,23 @@ def gradient_penalty(
     return gradient.square().sum(1).mean()
 
 
+def action_agreement(actions: Float[Tensor, "B A"], companions: Float[Tensor, "B A"]) -> Scalar:
+    """Minus the information that the action of a clip has of that of another clip of its recording, in nats.
+
+    −Σ_ij P_ij ln(P_ij / P_i P_j), P the symmetrised mean of a ãᵀ over clips (Ji et al. 2019). It is least, −ln A, where
+    both always agree, are certain, and all actions are as frequent. Nobody says which action a recording shows: that it
+    is one is all that this knows.
+
+    Args:
+        actions: Probabilities of the actions of each clip.
+        companions: Those of another clip of the same recording.
+    """
+    joint = actions.T @ companions / len(actions)
+    joint = ((joint + joint.T) / 2).clamp_min(1e-9)
+    alone = joint.sum(0)
+    return -(joint * (joint.log() - alone.log() - alone[:, None].log())).sum()
+
+
 def action_kl(posterior: GumbelSoftmax, log_action: Float[Tensor, "B A"]) -> Scalar:
     """Estimate of KL(q(ã | x) ‖ p(ã)) to the uniform Gumbel-softmax, in nats, from one draw a clip (section 3.4)."""
     return posterior.log_ratio(log_action).mean()

@@ -39,7 +39,7 @@ MethodConfig = Annotated[
 
 _TERMS = {
     "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "action_kl"}
-    | {"dependence", "recording_dependence", "content_cycle", "motion_cycle"},
+    | {"action_agreement", "dependence", "recording_dependence", "content_cycle", "motion_cycle"},
     "ds-vae": {"content_kl", "motion_kl", "action_kl"},
     "fhvae": {"content_kl", "motion_kl", "sequence_prior", "discriminative"},
     "mocogan": set[str](),
@@ -58,7 +58,7 @@ class Objective(_Section):
     windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves, `motion_cycle` at
     clips of content from its prior. `ramp` is the share of the run over which every weight but the reconstruction's
     rises from 0. `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration, falling
-    geometrically.
+    geometrically. `action_agreement` is that of two clips of one recording.
     `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
     """
 
@@ -73,6 +73,7 @@ class Objective(_Section):
     content_cycle: Weight = 0
     motion_cycle: Weight = 0
     action_kl: Weight = 0
+    action_agreement: Weight = 0
     sequence_prior: Weight = 0
     discriminative: Weight = 0
     ramp: Annotated[float, Field(ge=0, le=1)] = 0
@@ -91,8 +92,8 @@ class Views(_Section):
     Of half of the clips the `content_frames` are mirrored, unless a mirrored object is another one.
     With `content_windows`, content is seen in so many random windows of the clip's recording, and the moments that a
     standardised motion input is freed of are those of four times as many others: were they of the same, z^c would know
-    what was taken away, and z^m could say the rest of who speaks. With `new_voices`, clips and recordings are changed
-    before any view.
+    what was taken away, and z^m could say the rest of who speaks. With `new_voices` and `new_clips`, clips and
+    recordings are changed before any view: spoken by others; shifted, zoomed, mirrored and coloured as a whole.
     """
 
     content_frames: Annotated[int, Field(ge=0)] = 0
@@ -101,12 +102,8 @@ class Views(_Section):
     motion_colours: bool = False
     motion_voices: bool = False
     new_voices: bool = False
+    new_clips: bool = False
     decoded_frames: Annotated[int, Field(ge=0)] = 0
-
-    @property
-    def recorded_windows(self) -> int:
-        """How many other windows of a clip's recording are seen: those of content, then those of the moments."""
-        return 5 * self.content_windows
 
 
 class Schedule(_Section):
@@ -166,11 +163,16 @@ class Preset(_Section):
     schedule: Schedule
     bfloat16: bool = False
 
+    @property
+    def recorded_windows(self) -> int:
+        """How many other clips of a clip's recording are seen: content's, then the moments'; or one to agree with."""
+        return 5 * self.views.content_windows or (1 if self.objective.action_agreement else 0)
+
     @model_validator(mode="after")
     def _views_are_the_models(self) -> Self:
         speech = len(self.model.frame_shape) == 1
         of_speech = ("content_windows", "motion_voices", "new_voices")
-        of_video = ("content_frames", "motion_colours")
+        of_video = ("content_frames", "motion_colours", "new_clips")
         for name in of_video if speech else of_speech:
             if getattr(self.views, name):
                 raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; the model reads the other")
@@ -202,11 +204,11 @@ class Preset(_Section):
     @model_validator(mode="after")
     def _terms_are_the_methods(self) -> Self:
         method = _method(self.model)
-        known = _TERMS[method] - (set() if getattr(self.model, "actions", 0) else {"action_kl"})
+        known = _TERMS[method] - (set() if getattr(self.model, "actions", 0) else {"action_kl", "action_agreement"})
         if unknown := self.objective.weights(1.0).keys() - known:
             raise ValueError(
                 f"objective: {method} does not have {', '.join(sorted(unknown))} here; it has "
-                f"{', '.join(sorted(known)) or 'no weighted terms'} (action_kl where the model has actions)"
+                f"{', '.join(sorted(known)) or 'no weighted terms'} (those of the action where the model has actions)"
             )
         return self
 

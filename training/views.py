@@ -50,6 +50,26 @@ def content_view(
     return torch.where(turned, frames.flip(-1), frames)
 
 
+def warped(clip: Float[Tensor, "B T C H W"], generator: torch.Generator | None = None) -> Float[Tensor, "B T C H W"]:
+    """Each clip as a whole shifted by up to 8%, zoomed by up to 15%, mirrored or not, and its channels rescaled."""
+    batch, device = len(clip), clip.device
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(batch, *shape, generator=generator, device=device)
+
+    zoom = 1 + 0.15 * (2 * uniform(1) - 1)
+    side = zoom * torch.where(uniform(1) < 0.5, -1.0, 1.0)
+    shift = 0.16 * (2 * uniform(2) - 1)
+    none = torch.zeros_like(zoom)
+    matrix = torch.stack([torch.cat([side, none, shift[:, :1]], 1), torch.cat([none, zoom, shift[:, 1:]], 1)], 1)
+    shape = (batch, clip.shape[1] * clip.shape[2], *clip.shape[3:])
+    grid = functional.affine_grid(matrix, list(shape), align_corners=False)
+    moved = functional.grid_sample(clip.flatten(1, 2), grid, padding_mode="border", align_corners=False)
+    scale = 1 + 0.3 * (2 * uniform(1, clip.shape[2], 1, 1) - 1)
+    offset = 0.15 * (2 * uniform(1, clip.shape[2], 1, 1) - 1)
+    return (moved.view_as(clip) * scale + offset).clamp(0, 1)
+
+
 def motion_view(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) -> Float[Tensor, "B T C H W"]:
     """Colours mixed and lit at random, the same in all frames of a clip: keeps what it does, hides its colours.
 

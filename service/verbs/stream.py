@@ -48,7 +48,10 @@ class Stream:
                 self.asked.n, self._generators, temperature=self.asked.temperature, z_c=z_c, action=action
             )
             actions = [None] * self.asked.n if action is None else list(action.split(1))
-            self._clips = [_Clip(*codes) for codes in zip(z_c.split(1), actions, strict=True)]
+            self._clips = [
+                _Clip(content, each, network.prior.begin(content, each))
+                for content, each in zip(z_c.split(1), actions, strict=True)
+            ]
         return [clip.to(device) for clip in self._clips]
 
     def noise(self, network: RWAE, frames: int) -> Float[Tensor, "N T E"]:
@@ -72,13 +75,13 @@ class _Clip:
     """Where one clip of a stream stands, as a batch of 1: what does not change, and what the next part goes on from."""
 
     z_c: Float[Tensor, "1 Dc"]
-    action: Float[Tensor, "1 A"] | None = None
-    rollout: Rollout | None = None
+    action: Float[Tensor, "1 A"] | None
+    rollout: Rollout
     memory: State | None = None
 
     def to(self, device: torch.device) -> _Clip:
         """The same on another device: the parts of a stream are made wherever there is room."""
-        rollout = self.rollout and Rollout(self.rollout.z_m.to(device), _on(self.rollout.state, device))
+        rollout = Rollout(self.rollout.z_m.to(device), _on(self.rollout.state, device))
         action = None if self.action is None else self.action.to(device)
         return _Clip(self.z_c.to(device), action, rollout, self.memory and _on(self.memory, device))
 
@@ -134,12 +137,12 @@ class RollOut(Operation[tuple[Tensor, Rollout]]):
 
     noise: Float[Tensor, "T E"]
     given: Numbers | None
-    after: Rollout | None
+    after: Rollout
 
     @property
     @override
     def shape(self) -> tuple[object, ...]:
-        return (self.noise.shape, None if self.given is None else self.given.shape, self.after is None)
+        return (self.noise.shape, None if self.given is None else self.given.shape)
 
     @property
     @override
@@ -151,12 +154,9 @@ class RollOut(Operation[tuple[Tensor, Rollout]]):
     def run(cls, network: RWAE, batch: Sequence[Self]) -> list[tuple[Tensor, Rollout]]:
         noise = stacked(network, [each.noise for each in batch])
         given = [torch.from_numpy(each.given) for each in batch if each.given is not None]
-        rollouts = [each.after for each in batch if each.after is not None]
-        after = None
-        if rollouts:
-            last = torch.cat([rollout.z_m for rollout in rollouts])
-            after = Rollout(last, _joined([rollout.state for rollout in rollouts]))
-        z_m, (last, state) = network.roll_out(noise, given=stacked(network, given) if given else None, after=after)
+        last = torch.cat([each.after.z_m for each in batch])
+        after = Rollout(last, _joined([each.after.state for each in batch]))
+        z_m, (last, state) = network.roll_out(noise, after, given=stacked(network, given) if given else None)
         ends = zip(last.split(1), _apart(state), strict=True)
         return list(zip(z_m.split(1), (Rollout(*end) for end in ends), strict=True))
 

@@ -38,6 +38,7 @@ VARIANTS = {
     "128-pixels": ModelConfig(**SMALL, frame_networks=frames(5, size=128)),
     "one-channel": ModelConfig(**SMALL, frame_networks=frames(4, channels=1)),
     "actions": ModelConfig(**SMALL, frame_networks=frames(4), actions=3),
+    "told-actions": ModelConfig(**SMALL, frame_networks=frames(4), actions=3, prior_action=True),
     "actions-modulated": ModelConfig(**SMALL, frame_networks=frames(4), actions=3, decoder="modulated"),
     "complex": ModelConfig(
         **{**SMALL, "hidden_dim": 12},
@@ -71,7 +72,7 @@ def seeded(*seeds: int) -> list[torch.Generator]:
 def test_gradients_reach_every_parameter(model: RWAE) -> None:
     model.zero_grad()
     inference = model.infer(clips(model), generator=torch.Generator().manual_seed(0))
-    prior = model.motion_prior(inference.latents.z_m)
+    prior = model.motion_prior(inference.latents.z_m, inference.latents.action)
     loss = model.train().decode(inference.latents).square().sum() + prior.kl_of(inference.motion).sum()
     content_prior = model.content_prior(inference.latents.z_c)
     (loss + content_prior.kl_of(inference.content).sum()).backward()
@@ -123,11 +124,12 @@ def test_a_clip_does_not_depend_on_its_neighbours(model: RWAE) -> None:
 
 
 def test_temperature_0_follows_the_means_and_fixed_codes_are_kept(model: RWAE) -> None:
-    cold = model.sample(2, 5, torch.Generator().manual_seed(0), temperature=0.0)
+    same = torch.eye(model.config.actions)[:1].expand(2, -1) if model.config.actions else None
+    cold = model.sample(2, 5, torch.Generator().manual_seed(0), temperature=0.0, action=same)
     content_prior = model.content_prior(cold.z_c)
     torch.testing.assert_close(cold.z_c, content_prior.draw(0 * model.content_prior.noise(cold.z_c, None)))
     torch.testing.assert_close(cold.z_m[0], cold.z_m[1])
-    prior = model.motion_prior(cold.z_m)
+    prior = model.motion_prior(cold.z_m, cold.action)
     torch.testing.assert_close(cold.z_m, prior.draw(torch.zeros_like(model.prior.noise(2, 5, None, cold.z_m))))
     codes = model.encode(clips(model))
     kept = model.sample(3, 4, torch.Generator().manual_seed(0), z_c=codes.z_c)
@@ -145,7 +147,7 @@ def test_the_prior_continues_a_given_motion(model: RWAE) -> None:
 
 def test_the_motion_prior_at_given_histories_is_the_roll_out(model: RWAE) -> None:
     drawn = model.sample(2, 5, seeded(1, 2))
-    prior = model.motion_prior(drawn.z_m)
+    prior = model.motion_prior(drawn.z_m, drawn.action)
     sources = seeded(1, 2)
     for source in sources:
         normal = torch.randn(1, 6 + min(model.config.actions, 1), generator=source)  # z^c and the action come first
@@ -166,7 +168,7 @@ def test_a_clip_made_part_by_part_is_the_one_made_at_once(model: RWAE) -> None:
     whole = model.sample(2, 23, seeded(1, 2), z_m=model.sample(2, 7, seeded(3, 4)).z_m)
     sources = seeded(1, 2)
     z_c, action = model.sample_static(2, sources)
-    rollout = memory = None
+    rollout, memory = model.prior.begin(z_c, action), None
     parts, frames = [], []
     for start, stop in (
         (0, 5),
@@ -175,7 +177,7 @@ def test_a_clip_made_part_by_part_is_the_one_made_at_once(model: RWAE) -> None:
         (22, 23),
     ):  # 16 numbers and more come from torch another way than fewer
         noise = model.prior.noise(2, stop - start, sources, z_c)
-        z_m, rollout = model.roll_out(noise, given=whole.z_m[:, start : min(stop, 7)], after=rollout)
+        z_m, rollout = model.roll_out(noise, rollout, given=whole.z_m[:, start : min(stop, 7)])
         drawn, memory = model.decode_on(Latents(z_c, z_m, action), memory)
         parts.append(z_m)
         frames.append(drawn)

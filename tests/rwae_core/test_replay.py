@@ -51,7 +51,8 @@ def test_a_replayed_roll_out_is_the_priors(steps: int, variant: str, device: str
     replay = ReplayedPrior(prior)
     noise = prior.noise(3, steps, None, torch.zeros(1, device=device))
     start = torch.randn(3, prior.cell.hidden_size, device=device)
-    for after in (None, Rollout(torch.ones_like(prior.start(noise)), State(start, start))):
+    last = torch.ones(3, prior.cell.input_size, device=device)
+    for after in (prior.begin(noise), Rollout(last, State(start, start))):
         expected, end = prior.roll_out(noise, after)
         found, found_end = replay.roll_out(noise, after)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

@@ -75,6 +75,10 @@ class Films:
     def clips(self, indices: torch.Tensor) -> torch.Tensor:
         return self.pixels[indices]
 
+    def companions(self, indices: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Every two clips are of one recording."""
+        return indices[:, None] ^ torch.randint(2, (len(indices), count), generator=generator)
+
     def labels(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
         del indices
         return {}

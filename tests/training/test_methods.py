@@ -41,6 +41,10 @@ class Procedural:
                     clips[row, t, :, start : start + 12, 10:22] = (index + 1) / CLIPS
         return clips
 
+    def companions(self, indices: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Every two clips are of one recording."""
+        return indices[:, None] ^ torch.randint(2, (len(indices), count), generator=generator)
+
     def labels(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
         del indices
         return {}
@@ -119,7 +123,7 @@ def test_a_phase_reaches_every_parameter_of_its_parts_and_no_other(name: str) ->
             parameter.grad = None
             parameter.requires_grad_(label.split(":")[0] in phase)
         for _ in range(3):  # one draw may leave a rarely active unit out
-            batch = random_batch(data, 8, generator, windows=chosen.views.recorded_windows)
+            batch = random_batch(data, 8, generator, windows=chosen.recorded_windows)
             terms = algorithm.terms(phase, batch, generator, 0.5)
             weighted_sum(terms, weights).backward()
         reached = {label for label, p in parameters.items() if p.grad is not None and p.grad.any()}

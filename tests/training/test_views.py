@@ -100,3 +100,12 @@ def test_a_noisy_room_is_the_same_for_a_clip_and_the_others_of_its_recording() -
     assert (level > 0.05).sum() == 50
     torch.testing.assert_close(level, level_others, atol=0.005, rtol=0)
     assert not torch.equal(heard[level > 0.05], heard_others[level > 0.05, 0]), "other noise of the same level"
+
+
+def test_new_clips_are_the_generators_and_each_its_own() -> None:
+    clip = torch.rand(1, 1, 3, 16, 16, generator=torch.Generator().manual_seed(0)).expand(6, 2, -1, -1, -1)
+    first, again, other = (views.warped(clip, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(first[:, 0], first[:, 1])
+    assert all(not torch.equal(first[0], clip) for clip in first[1:])

@@ -33,3 +33,12 @@ class Dataset(Protocol):
     def labels(self, indices: Int[Tensor, " B"]) -> dict[str, Int[Tensor, " B"]]:
         """What is true of each sequence, factor by factor; empty where nothing is known."""
         ...
+
+
+@runtime_checkable
+class Recorded(Dataset, Protocol):
+    """A dataset whose sequences are cut from longer recordings."""
+
+    def companions(self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator) -> Int[Tensor, "B count"]:
+        """Random sequences of the recording that each of these is from, drawn with replacement."""
+        ...

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from training.datasets import Dataset
-from training.datasets.utterances import Utterances
+from training.datasets import Dataset, Recorded
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,10 @@ class Batch:
 
 
 def random_batch(data: Dataset, size: int, generator: torch.Generator, *, windows: int = 0) -> Batch:
-    """`size` clips drawn with replacement and, of recorded utterances, so many random windows of each one's."""
+    """`size` clips drawn with replacement and, where they are of recordings, so many other clips of each one's."""
     indices = torch.randint(len(data), (size,), generator=generator, device=data.device)
     recording = None
-    if windows and isinstance(data, Utterances):
+    if windows and isinstance(data, Recorded):
         others = data.companions(indices, windows, generator)
         recording = data.clips(others.flatten()).unflatten(0, others.shape)
     return Batch(indices, data.clips(indices), data.labels(indices), recording)

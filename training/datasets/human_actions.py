@@ -93,6 +93,10 @@ class HumanActions:
         """The clips themselves."""
         return self.takes.clips(indices)
 
+    def companions(self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator) -> Int[Tensor, "B count"]:
+        """Random clips of each clip's take, drawn with replacement."""
+        return self.takes.companions(indices, count, generator)
+
 
 def _split(action: str, person: int) -> str:
     return next((split for split, held_out in HELD_OUT.items() if person in held_out[action]), "train")

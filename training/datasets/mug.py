@@ -113,6 +113,10 @@ class MUG:
         """The clips themselves."""
         return self.takes.clips(indices)
 
+    def companions(self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator) -> Int[Tensor, "B count"]:
+        """Random clips of each clip's take, drawn with replacement."""
+        return self.takes.companions(indices, count, generator)
+
 
 def _chosen(root: Path, subjects: list[str], expression: str, split: str) -> list[tuple[int, Path]]:
     """This split's takes of one expression, each with its subject."""

@@ -41,6 +41,7 @@ class Takes:
         start = torch.arange(len(take)) - (clips.cumsum(0) - clips)[take]
         self.pixels = torch.cat(list(recordings)).to(device)
         self._take = take.to(device)
+        self._clips_before = torch.cat([clips.new_zeros(1), clips.cumsum(0)]).to(device)
         self._first = (start + (lengths.cumsum(0) - lengths)[take]).to(device)
         self._steps = (steps[:, None] * torch.arange(frames)).to(device)
 
@@ -50,6 +51,13 @@ class Takes:
     def take(self, indices: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """Which recording each clip is from."""
         return self._take[indices.to(self._take.device)]
+
+    def companions(self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator) -> Int[Tensor, "B count"]:
+        """Random clips of each clip's recording, drawn with replacement."""
+        take = self.take(indices)
+        first, end = (self._clips_before[take + later, None] for later in (0, 1))
+        share = torch.rand(len(indices), count, generator=generator, device=take.device)
+        return torch.minimum(first + (share * (end - first)).long(), end - 1)
 
     def clips(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B T C H W"]:
         """The clips, with values in [0, 1]."""

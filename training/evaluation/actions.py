@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from rwae_core.latents import Latents
 from training.datasets import Dataset
-from training.datasets.human_actions import ACTIONS, HumanActions
+from training.datasets.human_actions import ACTIONS, PEOPLE, HumanActions
 from training.datasets.mug import EXPRESSIONS, MUG
 from training.evaluation.autoencoding import encode_all, encodes, probe
 from training.evaluation.findings import Evaluation, Section, over_repeats, without_spread
@@ -40,6 +41,7 @@ GENERATED, QUICK = 1000, 200
 MATCHED_ON = 100
 """Clips a category that MoCoGAN's categories are named on."""
 HUMAN_ACTIONS = Recipe({"action": len(ACTIONS)}, required=95.0, steps=300, batch=24, warps=True, differences=True)
+PERSON = Recipe({"person": PEOPLE}, required=95.0, steps=300, batch=24, warps=True)
 EXPRESSION = Recipe({"expression": len(EXPRESSIONS)}, required=95.0, steps=600, batch=24, warps=True, differences=True)
 
 _ENTROPIES = "accuracy and inferred action %, entropies in nats"
@@ -49,7 +51,15 @@ _FEATURES = "FID on the 256 features a frame of this judge's encoder, against th
 def human_actions(model: SequenceModel, data_folder: Path, request: Request, device: torch.device) -> Evaluation:
     """Table 3 on the human actions, which stand in for MUG; see `evaluate`."""
     training, test = (HumanActions(data_folder, split, device, frames=FRAMES) for split in ("train", "test"))
-    return evaluate(model, name="human-actions", recipe=HUMAN_ACTIONS, training=training, test=test, request=request)
+    return evaluate(
+        model,
+        name="human-actions",
+        recipe=HUMAN_ACTIONS,
+        training=training,
+        test=test,
+        request=request,
+        person=PERSON,
+    )
 
 
 def mug(model: SequenceModel, data_folder: Path, request: Request, device: torch.device) -> Evaluation:
@@ -59,14 +69,22 @@ def mug(model: SequenceModel, data_folder: Path, request: Request, device: torch
 
 
 def evaluate(
-    model: SequenceModel, *, name: str, recipe: Recipe, training: Dataset, test: Dataset, request: Request
+    model: SequenceModel,
+    *,
+    name: str,
+    recipe: Recipe,
+    training: Dataset,
+    test: Dataset,
+    request: Request,
+    person: Recipe | None = None,
 ) -> Evaluation:
     """Generated clips judged over repeats, and for models that encode the swap, reconstruction and probes.
 
     A model without action variable (DS-VAE(NA)) keeps E[z^m] of a test clip and draws z^c: its label is that clip's.
     One with an action draws everything: its label is the class that its action is matched to. A model that encodes
     infers actions of training clips, which are matched to their classes; MoCoGAN, which cannot, has its actions matched
-    to what the judge, who learned from training clips, says of other clips generated with each.
+    to what the judge, who learned from training clips, says of other clips generated with each. With a recipe for a
+    judge of who it is, swaps between different people are judged by both.
 
     Raises:
         ValueError: the judge may not judge, or the model has neither encoder nor action.
@@ -106,6 +124,8 @@ def evaluate(
     if table is not None:
         title = f"Swap: z^c of clip A with z^m and action of clip B; error of B's {factor} %"
         sections.append(Section("swap", title, over_repeats(swapped), note=f"{len(chosen)} clips."))
+        if person is not None and request.wants():
+            sections.append(_people(table, name, person, training, test, request=request, factor=factor))
         if names is not None and table.codes.action is not None:
             found = 100 * (names[table.codes.action.argmax(1)] == table.labels()[factor]).double().mean().item()
             title = f"The action inferred of test clips; accuracy %, chance {100 / recipe.classes[factor]:.1f}"
@@ -116,6 +136,21 @@ def evaluate(
         request.model, request.method, name, len(chosen), request.seed, request.repeats, right,
         tuple(section for section in sections if request.wants(section.table)),
     )  # fmt: skip
+
+
+def _people(
+    table: Bench, name: str, recipe: Recipe, training: Dataset, test: Dataset, *, request: Request, factor: str
+) -> Section:
+    """Swaps between different people, the same pairs judged by the judge of the action and by one of the person."""
+    (person,) = recipe.classes
+    judge, right = load_judge(f"{name}-{person}", recipe, training, {"": test})
+    wrong = []
+    for generator, again in zip(request.generators(), request.generators(), strict=True):
+        found = swap_errors(table, generator, motion=(factor,), apart=person)
+        wrong.append(found | swap_errors(replace(table, judge=judge), again, motion=(factor,), apart=person))
+    note = f"{len(table.chosen)} clips; the judge of the {person} is right in {right[person]:.1f}% of real test clips."
+    title = f"Swap between different people: error of B's {factor} %, of A's {person} %"
+    return Section("swap_people", title, over_repeats(wrong), note=note)
 
 
 @torch.no_grad()

@@ -49,7 +49,7 @@ def encode_all(
         if isinstance(model, RWAE):
             inference = model.infer(clip, sample=False)
             found = inference.latents
-            motion = model.motion_prior(found.z_m).kl_of(inference.motion)
+            motion = model.motion_prior(found.z_m, found.action).kl_of(inference.motion)
             content = model.content_prior(found.z_c).kl_of(inference.content)
             nats.append(torch.stack([content, motion.sum(1)], 1))
         else:

@@ -25,6 +25,7 @@ from tqdm import tqdm, trange
 
 from training.datasets import Dataset
 from training.evaluation.request import some
+from training.views import warped
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rwae" / "judges"
 FRAMES_AT_ONCE, FRAMES_TESTED = 576, 100_000
@@ -164,22 +165,6 @@ def train_judge(recipe: Recipe, data: Dataset) -> Judge:
             optimiser.step()
             schedule.step()
     return judge.eval()
-
-
-def warped(clip: Float[Tensor, "B T C H W"]) -> Float[Tensor, "B T C H W"]:
-    """Each clip as a whole shifted by up to 8%, zoomed by up to 15%, mirrored or not, and its channels rescaled."""
-    batch, device = len(clip), clip.device
-    zoom = 1 + 0.15 * (2 * torch.rand(batch, 1, device=device) - 1)
-    side = zoom * torch.where(torch.rand(batch, 1, device=device) < 0.5, -1.0, 1.0)
-    shift = 0.16 * (2 * torch.rand(batch, 2, device=device) - 1)
-    none = torch.zeros_like(zoom)
-    matrix = torch.stack([torch.cat([side, none, shift[:, :1]], 1), torch.cat([none, zoom, shift[:, 1:]], 1)], 1)
-    shape = (batch, clip.shape[1] * clip.shape[2], *clip.shape[3:])
-    grid = functional.affine_grid(matrix, list(shape), align_corners=False)
-    moved = functional.grid_sample(clip.flatten(1, 2), grid, padding_mode="border", align_corners=False)
-    scale = 1 + 0.3 * (2 * torch.rand(batch, 1, clip.shape[2], 1, 1, device=device) - 1)
-    offset = 0.15 * (2 * torch.rand(batch, 1, clip.shape[2], 1, 1, device=device) - 1)
-    return (moved.view_as(clip) * scale + offset).clamp(0, 1)
 
 
 @torch.no_grad()

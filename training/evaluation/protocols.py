@@ -58,13 +58,18 @@ class Bench:
 
         return self._judged(draw, "keep content")
 
-    def swap(self, generator: torch.Generator) -> tuple[Verdict, Int[Tensor, " N"]]:
+    def swap(self, generator: torch.Generator, apart: str = "") -> tuple[Verdict, Int[Tensor, " N"]]:
         """Of z^c of clip A decoded with z^m of clip B: every clip is an A once, its B is drawn at random.
 
-        Also which clip was the B of each.
+        Also which clip was the B of each. Where a factor is named in `apart`, A and B differ in it.
         """
         count = len(self.chosen)
-        partners = torch.randint(count, (count,), generator=generator).to(self.data.device)
+        if apart:
+            labels = self.labels()[apart].cpu()
+            others = (labels[:, None] != labels).double()
+            partners = others.multinomial(1, generator=generator)[:, 0].to(self.data.device)
+        else:
+            partners = torch.randint(count, (count,), generator=generator).to(self.data.device)
 
         def exchange(rows: Tensor) -> Latents:
             moved = take(self.codes, partners[rows])
@@ -125,9 +130,9 @@ def errors(verdict: Verdict, intended: dict[str, Int[Tensor, " N"]]) -> dict[str
     return {name: 100 - right for name, right in accuracies(verdict, intended).items()}
 
 
-def swap_errors(bench: Bench, generator: torch.Generator, motion: tuple[str, ...]) -> dict[str, float]:
-    """Errors of a swap in %: the factors of `motion` should be B's, every other one A's."""
-    verdict, partners = bench.swap(generator)
+def swap_errors(bench: Bench, generator: torch.Generator, motion: tuple[str, ...], apart: str = "") -> dict[str, float]:
+    """Errors of a swap in %: the factors of `motion` should be B's, every other one A's; see `Bench.swap`."""
+    verdict, partners = bench.swap(generator, apart)
     labels = bench.labels()
     return errors(verdict, labels | {name: labels[name][partners] for name in motion})
 

@@ -45,6 +45,17 @@ def test_a_model_that_does_not_listen_is_at_chance() -> None:
     assert wrong == {"action": 0, "person": pytest.approx(100 * (1 - 1 / PEOPLE), abs=3)}
 
 
+def test_partners_may_have_to_differ() -> None:
+    table, _ = opened(Oracle(), 400)
+    people = table.labels()["person"]
+    for seed in range(3):
+        _, partners = table.swap(torch.Generator().manual_seed(seed), apart="person")
+        assert (people[partners] != people).all()
+        assert len(partners.unique()) > 200
+    wrong = swap_errors(table, torch.Generator().manual_seed(0), motion=("action",), apart="person")
+    assert wrong == {"action": 0, "person": 0}
+
+
 @pytest.fixture
 def table_3(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     """Table 3 of a model on signs, judged by one who reads them."""
