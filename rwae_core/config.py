@@ -134,10 +134,10 @@ class ModelConfig(BaseModel):
     `frames` is the length of the clips it was trained on (any length can be encoded and generated), `fps` is the rate
     at which generated clips play, in frames or spectrum columns a second. `actions` is A, the number of actions that a
     weakly supervised model tells apart (section 3.4), 0 without. With a "standardised" `motion_input` the motion
-    posterior sees frames freed of the mean and the standard deviation of their recording (`rwae_core.moments`). Each
-    step of the prior is a mixture of `prior_components` Gaussians; the paper's is one. Content's prior is a learned
-    mixture of `content_components`, or N(0, I) as in the paper where they are 1. With `prior_action` the prior of z^m
-    is told the action, which the paper's is not.
+    posterior sees frames freed of the mean and the standard deviation of their recording (`rwae_core.moments`), with
+    "contrast" pixels freed of those of their frame's channel. Each step of the prior is a mixture of `prior_components`
+    Gaussians; the paper's is one. Content's prior is a learned mixture of `content_components`, or N(0, I) as in the
+    paper where they are 1. With `prior_action` the prior of z^m is told the action, which the paper's is not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -150,7 +150,7 @@ class ModelConfig(BaseModel):
     actions: Annotated[int, Field(ge=0, le=256)] = 0
     frame_networks: FrameNetworks = SimpleFrames()
     content_posterior: Literal["recurrent", "patches", "glimpse", "pooled"] = "recurrent"
-    motion_input: Literal["frames", "standardised"] = "frames"
+    motion_input: Literal["frames", "contrast", "standardised"] = "frames"
     patch_widths: tuple[Width, Width, Width] | tuple[Width, Width, Width, Width] = (64, 128, 256)
     prior_components: Annotated[int, Field(ge=1, le=256)] = 1
     content_components: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -182,6 +182,8 @@ class ModelConfig(BaseModel):
                 f"size is {self.size}; content_posterior = 'glimpse' with {len(self.patch_widths)} patch_widths needs "
                 f"at least {least}"
             )
+        if self.motion_input == "contrast" and isinstance(networks, SpectrumFrames):
+            raise ValueError("motion_input = 'contrast' is of pixels; spectra take 'frames' or 'standardised'")
         if self.motion_input == "standardised" and self.content_posterior != "pooled":
             raise ValueError(
                 "motion_input = 'standardised' hides what content is; it needs content_posterior = 'pooled'"

@@ -23,7 +23,7 @@ from rwae_core.gaussian import Gaussian, Generators, standard_normal
 from rwae_core.gumbel import GumbelSoftmax
 from rwae_core.latents import Latents, check_request, even_actions
 from rwae_core.mixture import ContentPrior, Mixture
-from rwae_core.moments import moments, standardised
+from rwae_core.moments import contrast, moments, standardised
 from rwae_core.motion import MotionPosterior, RecurrentPrior, Rollout, State
 from rwae_core.placed import PlacedDecoder
 from rwae_core.prepared import PreparedDecoder
@@ -102,11 +102,10 @@ class RWAE(nn.Module):
             ShapeError: frames of another shape than the configuration's, or no frame.
         """
         seen = clip if content_clip is None else content_clip
-        if self.config.motion_input == "standardised":
-            features = self._features(standardised(clip, moments(seen) if of is None else of))
-        else:
-            features = self._features(clip)
-        content = self._content(seen, features if seen is clip else None)
+        if of is None and self.config.motion_input == "standardised":
+            of = moments(seen)
+        features = self._motion_features(clip, of)
+        content = self._content(seen, features if seen is clip and self.config.motion_input == "frames" else None)
         z_c = content.sample(generator) if sample else content.mean
 
         shape = (*clip.shape[:2], self.config.motion_dim)
@@ -132,8 +131,8 @@ class RWAE(nn.Module):
         return Gaussian(torch.stack(means, 1), torch.stack(stds, 1)), torch.stack(draws, 1)
 
     def motion_seen(self, clip: Float[Tensor, "B T *frame"], z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
-        """Q_φ(z^m_t | z^m_{<t}, x_t) at every step of given histories, of a model whose motion input is frames."""
-        return cast("MotionPosterior", self.motion_posterior).along(self._features(clip), z_m)
+        """Q_φ(z^m_t | z^m_{<t}, x_t) at every step of given histories, of clips that are whole recordings."""
+        return cast("MotionPosterior", self.motion_posterior).along(self._motion_features(clip), z_m)
 
     def motion_prior(
         self, z_m: Float[Tensor, "B T Dm"], action: Float[Tensor, "B A"] | None = None
@@ -160,9 +159,7 @@ class RWAE(nn.Module):
         if not isinstance(self.motion_posterior, MotionPosterior):  # another may look at z^c
             codes = self.encode(clip)
             return MotionCodes(codes.z_m, codes.action)
-        if self.config.motion_input == "standardised":
-            clip = standardised(clip, moments(clip))
-        features = self._features(clip)
+        features = self._motion_features(clip)
         _, z_m = self.infer_motion(features, features.new_zeros(len(clip), self.config.content_dim), None)
         return MotionCodes(z_m, None if self.action_posterior is None else self.action_posterior(z_m).softmax(-1))
 
@@ -313,6 +310,13 @@ class RWAE(nn.Module):
         if isinstance(self.content_posterior, PatchContent | GlimpseContent | PooledContent):
             return self.content_posterior(clip)
         return self.content_posterior(self._features(clip) if features is None else features)
+
+    def _motion_features(self, clip: Tensor, of: Tensor | None = None) -> Tensor:
+        if self.config.motion_input == "standardised":
+            clip = standardised(clip, moments(clip) if of is None else of)
+        elif self.config.motion_input == "contrast":
+            clip = contrast(clip)
+        return self._features(clip)
 
     def _features(self, clip: Tensor) -> Tensor:
         self._check(clip)

@@ -135,7 +135,7 @@ class Autoencoding(Algorithm):
                 motion, others = views.noisy_room(clip, others, generator)
             of = clean_of = moments(others.flatten(1, 2))
         if chosen.motion_colours:
-            motion = views.motion_view(clip, generator)
+            motion = views.motion_view(clip, generator, lit=chosen.motion_light)
         if chosen.motion_voices:
             motion, of = views.motion_voice(motion, moments(motion) if of is None else of, generator)
         return Seen(clip, motion, content, of, others, clean_of)
@@ -235,7 +235,7 @@ class Autoencoding(Algorithm):
         if chosen.new_clips:
             clip = views.warped(clip, generator)
         if chosen.motion_colours:
-            clip = views.motion_view(clip, generator)
+            clip = views.motion_view(clip, generator, lit=chosen.motion_light)
         return self.model.encode_motion(clip).action
 
     def recorded_motion(self, seen: Seen) -> Float[Tensor, "R 3 Dm"]:

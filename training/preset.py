@@ -57,9 +57,11 @@ class Objective(_Section):
     `cost` is c(x, G(z)). `recording_dependence` is that of z^c and what z^m says over a whole recording; it needs
     windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves, `motion_cycle` at
     clips of content from its prior. `ramp` is the share of the run over which every weight but the reconstruction's
-    rises from 0. `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration, falling
-    geometrically. `action_agreement` is that of two clips of one recording.
-    `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
+    rises from 0, `quiet` the share before, in which they are 0: where the reconstruction does not yet pull at a code,
+    an optimiser that normalises gradients feels the smallest weight as a whole one. `action_temperature` is τ of the
+    Gumbel-softmax at the first and the last iteration, falling geometrically. `action_agreement` is that of two clips
+    of one recording. `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood
+    whatever the `cost`.
     """
 
     cost: Literal["squared_error", "cross_entropy", "spectral_error"] = "squared_error"
@@ -76,13 +78,15 @@ class Objective(_Section):
     action_agreement: Weight = 0
     sequence_prior: Weight = 0
     discriminative: Weight = 0
+    quiet: Annotated[float, Field(ge=0, lt=1)] = 0
     ramp: Annotated[float, Field(ge=0, le=1)] = 0
     action_temperature: tuple[Rate, Rate] = (1.0, 0.5)
 
     def weights(self, progress: float) -> dict[str, float]:
         """Weights above 0 when a share `progress` of the run is done: raised from 0 over the ramp."""
-        share = min(1.0, progress / self.ramp) if self.ramp else 1.0
-        terms = self.model_dump(exclude={"cost", "ramp", "action_temperature"})
+        ramped = progress - self.quiet
+        share = max(0.0, min(1.0, ramped / self.ramp)) if self.ramp else float(ramped >= 0)
+        terms = self.model_dump(exclude={"cost", "quiet", "ramp", "action_temperature"})
         return {name: weight * share for name, weight in terms.items() if weight}
 
 
@@ -100,6 +104,7 @@ class Views(_Section):
     content_mirrored: bool = True
     content_windows: Annotated[int, Field(ge=0)] = 0
     motion_colours: bool = False
+    motion_light: bool = True
     motion_voices: bool = False
     new_voices: bool = False
     new_clips: bool = False
@@ -182,8 +187,10 @@ class Preset(_Section):
                 "objective: content_cycle asks a content posterior of a few frames; set content_posterior = 'patches' "
                 "or 'glimpse' and views.content_frames"
             )
-        if self.objective.motion_cycle and getattr(self.model, "motion_input", "") != "frames":
-            raise ValueError("objective: motion_cycle asks a motion posterior of frames; set motion_input = 'frames'")
+        if self.objective.motion_cycle and getattr(self.model, "motion_input", "") not in ("frames", "contrast"):
+            raise ValueError(
+                "objective: motion_cycle asks a motion posterior of frames; set motion_input = 'frames' or 'contrast'"
+            )
         if self.objective.cost == "spectral_error" and not speech:
             raise ValueError("objective: cost = 'spectral_error' is for speech; pixels take 'squared_error'")
         if self.objective.recording_dependence and (not self.views.content_windows or self.schedule.batch < 8):

@@ -70,11 +70,14 @@ def warped(clip: Float[Tensor, "B T C H W"], generator: torch.Generator | None =
     return (moved.view_as(clip) * scale + offset).clamp(0, 1)
 
 
-def motion_view(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) -> Float[Tensor, "B T C H W"]:
+def motion_view(
+    clip: Float[Tensor, "B T C H W"], generator: torch.Generator, *, lit: bool = True
+) -> Float[Tensor, "B T C H W"]:
     """Colours mixed and lit at random, the same in all frames of a clip: keeps what it does, hides its colours.
 
-    Each clip's channels are averaged with random weights, lit by smooth random fields, one a channel, that differ from
-    place to place (so that no garment keeps its brightness), and bent by a gamma a channel.
+    Each clip's channels are averaged with random weights, `lit` by smooth random fields, one a channel, that differ
+    from place to place (so that no garment keeps its brightness; on a bright background it hides what is before it,
+    too), and bent by a gamma a channel.
     """
     batch, _, channels, height, width = clip.shape
 
@@ -83,9 +86,10 @@ def motion_view(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) ->
 
     weights = torch.rand(batch, channels, channels, generator=generator, device=clip.device).square()
     mixed = torch.einsum("bij,btjhw->btihw", weights / weights.sum(2, keepdim=True), clip)
-    light = functional.interpolate(LIGHT * normal(channels, *LIGHT_GRID), (height, width), mode="bilinear")
-    gamma = torch.exp(0.5 * normal(1, channels, 1, 1))
-    return (mixed * light.exp()[:, None]).clamp(0, 1).pow(gamma)
+    if lit:
+        light = functional.interpolate(LIGHT * normal(channels, *LIGHT_GRID), (height, width), mode="bilinear")
+        mixed = (mixed * light.exp()[:, None]).clamp(0, 1)
+    return mixed.pow(torch.exp(0.5 * normal(1, channels, 1, 1)))
 
 
 def new_voice(

@@ -33,6 +33,13 @@ VARIANTS = {
     "glimpse-placed": ModelConfig(
         **SMALL, frame_networks=frames(4, encoder_widths=(4, 4)), content_posterior="glimpse", decoder="placed"
     ),
+    "contrast": ModelConfig(
+        **SMALL,
+        frame_networks=frames(4),
+        content_posterior="patches",
+        motion_input="contrast",
+        decoder="modulated",
+    ),
     "prior-of-four": ModelConfig(**SMALL, frame_networks=frames(4), prior_components=4),
     "content-of-four": ModelConfig(**SMALL, frame_networks=frames(4), content_components=4, actions=3),
     "128-pixels": ModelConfig(**SMALL, frame_networks=frames(5, size=128)),

@@ -276,3 +276,13 @@ def test_weights_rise_over_the_ramp() -> None:
     objective = Preset.model_validate({"name": "x", **preset.tomllib.loads(ALTERNATING)}).objective
     assert objective.weights(0.25)["motion_mmd"] == pytest.approx(30)
     assert objective.weights(0.6) == {"content_mmd": 10, "motion_mmd": 60, "motion_kl": 1}
+
+
+def test_weights_rise_after_the_quiet() -> None:
+    raw = {"name": "x", **preset.tomllib.loads(ALTERNATING)}
+    objective = Preset.model_validate(raw | {"objective": raw["objective"] | {"quiet": 0.2, "ramp": 0.4}}).objective
+    assert [objective.weights(at)["motion_mmd"] for at in (0.0, 0.2, 0.4, 0.6, 1.0)] == pytest.approx(
+        [0, 0, 30, 60, 60]
+    )
+    at_once = Preset.model_validate(raw | {"objective": raw["objective"] | {"quiet": 0.2, "ramp": 0}}).objective
+    assert [at_once.weights(at)["motion_mmd"] for at in (0.1, 0.2, 0.3)] == [0, 60, 60]
