@@ -25,7 +25,7 @@ class Algorithm(nn.Module, ABC):
 
     @abstractmethod
     def parts(self) -> dict[str, list[nn.Module]]:
-        """Modules that learn at one rate: `encoder`, `decoder` and `critic` are the schedule's three."""
+        """Modules that learn at one rate: `encoder`, `action`, `decoder` and `critic` are the schedule's."""
 
     @abstractmethod
     def terms(

@@ -73,15 +73,15 @@ class Autoencoding(Algorithm):
         self.model = model
         self.critics = Critics(model.config, chosen.objective)
         self.chosen = chosen
-        inner = frozenset({"critic", "encoder"})
+        inner = frozenset({"critic", "encoder", "action"})
         steps = chosen.schedule.inner_steps
         self.phases = (*[inner] * steps, frozenset({"decoder"})) if steps else (frozenset(chosen.schedule.learns),)
 
     def parts(self) -> dict[str, list[nn.Module]]:
         model = self.model
-        posteriors = [model.frame_encoder, model.content_posterior, model.motion_posterior, model.action_posterior]
         return {
-            "encoder": [posterior for posterior in posteriors if posterior is not None],
+            "encoder": [model.frame_encoder, model.content_posterior, model.motion_posterior],
+            "action": [] if model.action_posterior is None else [model.action_posterior],
             "decoder": [model.decoder, model.prior, model.content_prior],
             "critic": [self.critics],
         }
@@ -227,16 +227,17 @@ class Autoencoding(Algorithm):
             seen = model.motion_seen(model.decode(drawn).clamp(0, 1), z_m)
         return objectives.cycle(seen, z_m)
 
-    def companions(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, "B A"] | None:
-        """What is said of the action of another clip of each clip's recording, seen by the same views drawn anew."""
+    def companions(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, "B W A"] | None:
+        """What is said of the action of other clips of each clip's recording, seen by the same views drawn anew."""
         if batch.recording is None:
             raise ValueError("action_agreement needs clips that are cut from recordings; this dataset's are not")
-        chosen, clip = self.chosen.views, batch.recording[:, 0]
+        chosen, clip = self.chosen.views, batch.recording.flatten(0, 1)
         if chosen.new_clips:
             clip = views.warped(clip, generator)
         if chosen.motion_colours:
             clip = views.motion_view(clip, generator, lit=chosen.motion_light)
-        return self.model.encode_motion(clip).action
+        action = self.model.encode_motion(clip).action
+        return None if action is None else action.unflatten(0, batch.recording.shape[:2])
 
     def recorded_motion(self, seen: Seen) -> Float[Tensor, "R 3 Dm"]:
         """What z^m of all other windows of a recording says together, for every fourth clip: it costs three times one.

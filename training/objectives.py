@@ -163,7 +163,7 @@ def gradient_penalty(
     return gradient.square().sum(1).mean()
 
 
-def action_agreement(actions: Float[Tensor, "B A"], companions: Float[Tensor, "B A"]) -> Scalar:
+def action_agreement(actions: Float[Tensor, "B A"], companions: Float[Tensor, "B W A"]) -> Scalar:
     """Minus the information that the action of a clip has of that of another clip of its recording, in nats.
 
     −Σ_ij P_ij ln(P_ij / P_i P_j), P the symmetrised mean of a ãᵀ over clips (Ji et al. 2019). It is least, −ln A, where
@@ -172,9 +172,9 @@ def action_agreement(actions: Float[Tensor, "B A"], companions: Float[Tensor, "B
 
     Args:
         actions: Probabilities of the actions of each clip.
-        companions: Those of another clip of the same recording.
+        companions: Those of W other clips of the same recording.
     """
-    joint = actions.T @ companions / len(actions)
+    joint = actions.T @ companions.mean(1) / len(actions)
     joint = ((joint + joint.T) / 2).clamp_min(1e-9)
     alone = joint.sum(0)
     return -(joint * (joint.log() - alone.log() - alone[:, None].log())).sum()

@@ -18,6 +18,9 @@ from training.datasets.catalogue import Name
 
 FOLDER = Path(__file__).parent / "presets"
 
+AGREEING = 4
+"""Other clips of its recording whose action each clip's should be; they are only encoded, which is cheap."""
+
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -116,13 +119,13 @@ class Schedule(_Section):
 
     With `inner_steps` = L > 0 an iteration is that of Algorithms 1 and 2: L updates of critic and encoders, each on a
     batch of its own, then one of decoder and prior. With 0, one update of everything, or of the parts that it `learns`:
-    the decoder alone, from weights whose codes are to stay what they are.
+    the decoder alone, from weights whose codes are to stay what they are, or with it what names the action of z^m.
     """
 
     iterations: Count
     batch: Count
     inner_steps: Annotated[int, Field(ge=0)] = 0
-    learns: tuple[Literal["critic", "encoder", "decoder"], ...] = ("critic", "encoder", "decoder")
+    learns: tuple[Literal["critic", "encoder", "action", "decoder"], ...] = ("critic", "encoder", "action", "decoder")
     decoder_rate: Rate
     encoder_rate: Rate
     critic_rate: Rate
@@ -139,9 +142,14 @@ class Schedule(_Section):
 
     @model_validator(mode="after")
     def _alternating_is_all(self) -> Self:
-        if not self.learns or (self.inner_steps and len(set(self.learns)) < 3):
+        if not self.learns or (self.inner_steps and len(set(self.learns)) < 4):
             raise ValueError("learns names the parts that one update moves; with inner_steps leave it out")
         return self
+
+    @property
+    def action_rate(self) -> float:
+        """That of the encoders, of which the action's posterior is one."""
+        return self.encoder_rate
 
     def rate_factor(self, iteration: int) -> float:
         """What the learning rates are multiplied with: ÷2 and then ÷5 more, or a cosine after a short warm-up."""
@@ -170,8 +178,8 @@ class Preset(_Section):
 
     @property
     def recorded_windows(self) -> int:
-        """How many other clips of a clip's recording are seen: content's, then the moments'; or one to agree with."""
-        return 5 * self.views.content_windows or (1 if self.objective.action_agreement else 0)
+        """How many other clips of a clip's recording are seen: content's, then the moments'; or what agrees."""
+        return 5 * self.views.content_windows or (AGREEING if self.objective.action_agreement else 0)
 
     @model_validator(mode="after")
     def _views_are_the_models(self) -> Self:

@@ -252,7 +252,7 @@ def test_gradients_agree_with_finite_differences(term: str) -> None:
             lambda m, s: objectives.action_kl(GumbelSoftmax(m[:, 0], 0.7), torch.log_softmax(s[:, 0], -1)), (a, b)
         ),
         "action_agreement": lambda: torch.autograd.gradcheck(
-            lambda m, s: objectives.action_agreement(m[:, 0].softmax(1), s[:, 0].softmax(1)), (a, b)
+            lambda m, s: objectives.action_agreement(m[:, 0].softmax(-1), s.softmax(-1)), (a, b)
         ),
         "dependence": lambda: torch.autograd.gradcheck(
             lambda m, s: objectives.dependence(_smooth_pair, m[:, 0], s), (a, b)
@@ -296,19 +296,25 @@ def test_kl_terms_are_zero_for_matched_and_positive_for_shifted_codes() -> None:
 
 def test_actions_agree_by_the_information_that_one_clip_has_of_the_other() -> None:
     certain = torch.eye(4, dtype=torch.float64).repeat(5, 1)
-    assert objectives.action_agreement(certain, certain).item() == pytest.approx(-math.log(4), abs=1e-6)
+    assert objectives.action_agreement(certain, certain[:, None].expand(-1, 3, -1)).item() == pytest.approx(
+        -math.log(4), abs=1e-6
+    )
     shifted = certain.roll(1, 0)
-    assert objectives.action_agreement(certain, shifted).item() > -math.log(4) + 0.1, "of another clip's is less known"
+    assert objectives.action_agreement(certain, shifted[:, None]).item() > -math.log(4) + 0.1, (
+        "of another clip's is less known"
+    )
     always = certain[:1].expand(20, -1)
-    assert objectives.action_agreement(always, always).item() == pytest.approx(0, abs=1e-6)
+    assert objectives.action_agreement(always, always[:, None]).item() == pytest.approx(0, abs=1e-6)
     unsure = torch.full((20, 4), 0.25, dtype=torch.float64)
-    assert objectives.action_agreement(unsure, unsure).item() == pytest.approx(0, abs=1e-6)
-    actions, companions = (draw(20, 4, seed=seed).softmax(1) for seed in (0, 1))
+    assert objectives.action_agreement(unsure, unsure[:, None]).item() == pytest.approx(0, abs=1e-6)
+    actions, companions = draw(20, 4).softmax(-1), draw(20, 2, 4, seed=1).softmax(-1)
     expected = 0.0
     for i in range(4):
         for j in range(4):
-            joint = sum((a[i] * b[j] + a[j] * b[i]).item() / 40 for a, b in zip(actions, companions, strict=True))
-            alone = [(actions[:, k].mean() + companions[:, k].mean()).item() / 2 for k in (i, j)]
+            joint = 0.0
+            for a, others in zip(actions, companions, strict=True):
+                joint += sum((a[i] * b[j] + a[j] * b[i]).item() for b in others) / 80
+            alone = [(actions[:, k].mean() + companions[:, :, k].mean()).item() / 2 for k in (i, j)]
             expected -= joint * math.log(joint / (alone[0] * alone[1]))
     assert objectives.action_agreement(actions, companions).item() == pytest.approx(expected, rel=1e-9)
 
