@@ -79,7 +79,7 @@ def test_a_run_is_judged_exported_and_loaded(
     assert json.loads(together.read_text()) == {"models": [found]}
     assert (found["model"], found["method"], found["dataset"], found["clips"]) == ("run", "R-WAE", "sprites", 36)
     sections = {section["name"]: section["values"] for section in found["sections"]}
-    assert list(sections) == ["reconstruction", "protocol_1", "swap", "protocol_3", "probes"]
+    assert list(sections) == ["reconstruction", "protocol_1", "swap", "protocol_3", "real", "probes"]
     assert set(sections["swap"]) == {"action", "body", "bottomwear", "topwear", "hair"}
     assert sections["swap"]["hair"]["std"] is not None
     with Image.open(run / "swap.gif") as picture:
