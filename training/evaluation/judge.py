@@ -47,6 +47,8 @@ class Recipe:
         channels: C.
         widths: Channels of the encoder's convolutions.
         warps: Whether clips are shifted, zoomed and recoloured as a whole, each at random, for data with few takes.
+        crop: Side of the square of each clip that it learns from, wherever that is; then only which patches are seen
+            counts, not where or when: clothes and not poses. 0: all of it.
         differences: Whether it also sees what changes from frame to frame, which no background or clothing is part of.
         joint: Factors that are several others together, by name: it learns those, and a joint class has the product of
             their probabilities, numbered with the last changing fastest.
@@ -59,23 +61,24 @@ class Recipe:
     rate: float = 1e-3
     noise: float = 0.05
     channels: int = 3
-    widths: tuple[int, int, int, int] = (16, 32, 64, 128)
+    widths: tuple[int, ...] = (16, 32, 64, 128)
     warps: bool = False
+    crop: int = 0
     differences: bool = False
     joint: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Judge(nn.Module):
-    """Logits of each factor, of the mean over time of a BiLSTM's states."""
+    """Logits of each factor, of the mean over time of a BiLSTM's states, or of what each frame's patches show."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        self.encoder = _frame_encoder(recipe.channels, recipe.widths, FEATURES)
+        self.encoder = _frame_encoder(recipe.channels, recipe.widths, FEATURES, pooled=recipe.crop > 0)
         self.changes = _frame_encoder(1, (16, 32, 48, 64), FEATURES // 2) if recipe.differences else None
         inputs = FEATURES + (FEATURES // 2 if recipe.differences else 0)
-        self.lstm = nn.LSTM(inputs, 128, batch_first=True, bidirectional=True)
+        self.lstm = None if recipe.crop else nn.LSTM(inputs, FEATURES // 2, batch_first=True, bidirectional=True)
         self.joint = recipe.joint
-        self.heads = nn.ModuleDict({name: nn.Linear(256, count) for name, count in recipe.classes.items()})
+        self.heads = nn.ModuleDict({name: nn.Linear(FEATURES, count) for name, count in recipe.classes.items()})
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overload is missing
 
     def forward(self, clip: Float[Tensor, "B T C H W"]) -> dict[str, Float[Tensor, "B _"]]:
@@ -84,7 +87,8 @@ class Judge(nn.Module):
             grey = clip.mean(2, keepdim=True)
             change = torch.cat([torch.zeros_like(grey[:, :1]), grey.diff(dim=1)], 1)
             features = torch.cat([features, self.changes(3 * change.flatten(0, 1))], 1)
-        state = self.lstm(features.unflatten(0, clip.shape[:2]))[0].mean(1)
+        steps = features.unflatten(0, clip.shape[:2])
+        state = (steps if self.lstm is None else self.lstm(steps)[0]).mean(1)
         found = {name: head(state) for name, head in self.heads.items()}
         for name, parts in self.joint.items():
             total = state.new_zeros(len(clip), 1)
@@ -146,7 +150,7 @@ def load_judge(
 
 
 def train_judge(recipe: Recipe, data: Dataset) -> Judge:
-    """Trains on real clips with noise and, where the recipe says so, shifted, zoomed and recoloured."""
+    """Trains on real clips with noise and, where the recipe says so, warped as a whole or cropped."""
     with torch.random.fork_rng([data.device] if data.device.type == "cuda" else []):
         torch.manual_seed(SEED)
         judge = Judge(recipe).to(data.device)
@@ -157,6 +161,8 @@ def train_judge(recipe: Recipe, data: Dataset) -> Judge:
             clip, labels = data.clips(indices), data.labels(indices)
             if recipe.warps:
                 clip = warped(clip)
+            if recipe.crop:
+                clip = _cropped(clip, recipe.crop)
             clip = clip + recipe.noise * torch.rand(len(clip), 1, 1, 1, 1, device=clip.device) * torch.randn_like(clip)
             found = judge(clip)
             loss = sum(functional.cross_entropy(found[name], labels[name]) for name in recipe.classes)
@@ -184,17 +190,26 @@ def in_batches(indices: Int[Tensor, " N"], frames: int) -> tuple[Int[Tensor, " _
     return indices.split(max(1, FRAMES_AT_ONCE // frames))
 
 
-def _frame_encoder(channels: int, widths: tuple[int, ...], features: int) -> nn.Sequential:
+def _cropped(clip: Float[Tensor, "B T C H W"], side: int) -> Float[Tensor, "B T C s s"]:
+    """A random square of each clip, the same in all its frames."""
+    y, x = (torch.randint(length - side + 1, (len(clip),)).tolist() for length in clip.shape[-2:])
+    return torch.stack([each[..., a : a + side, b : b + side] for each, a, b in zip(clip, y, x, strict=True)])
+
+
+def _frame_encoder(channels: int, widths: tuple[int, ...], features: int, *, pooled: bool = False) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in zip((channels, *widths), widths, strict=False):
         layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * 16, features), nn.ReLU())
+    places = (64 >> len(widths)) ** 2
+    if pooled:
+        layers, places = [*layers, nn.AdaptiveAvgPool2d(1)], 1
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * places, features), nn.ReLU())
 
 
 def _key(recipe: Recipe, training: Dataset, tests: dict[str, Dataset]) -> str:
     """A hash of the code that makes it, the recipe and the data: all labels, and 32 clips of each split as bytes."""
     digest = hashlib.sha256()
-    for part in (Judge, train_judge, warped, _frame_encoder):
+    for part in (Judge, train_judge, warped, _cropped, _frame_encoder):
         digest.update(inspect.getsource(part).encode())
     digest.update(json.dumps(asdict(recipe)).encode())
     for data in (training, *tests.values()):

@@ -104,6 +104,17 @@ def test_differences_are_of_consecutive_frames_and_frame_features_know_none() ->
         assert seeing.frame_features(still).unflatten(0, (2, 4)).std(1).max() < 1e-5
 
 
+def test_a_judge_of_crops_knows_a_colour_that_it_saw_in_the_middle_at_the_edge_and_backwards() -> None:
+    judge = train_judge(replace(EASY, steps=100, batch=16, rate=5e-3, widths=(8, 16, 16, 16), crop=56), shapes("train"))
+    data = shapes("test")
+    chosen = torch.arange(40)
+    clip = data.clips(chosen)
+    found = judge(clip)["colour"]
+    assert (found.argmax(1) == data.labels(chosen)["colour"]).double().mean() > 0.9
+    torch.testing.assert_close(judge(clip.flip(1))["colour"], found)
+    assert judge(clip[..., :32, :32])["colour"].shape == found.shape
+
+
 def test_warping_moves_all_frames_of_a_clip_alike_and_stays_in_range() -> None:
     torch.manual_seed(0)
     clip = shapes("test").clips(torch.arange(8))[:, :1].expand(-1, 4, -1, -1, -1)
