@@ -43,8 +43,8 @@ of them."""
 class Seen:
     """A batch as it is learned from: what is to be decoded, and what each posterior sees of it.
 
-    `of` are the moments that motion is freed of; `others` the windows that they are from, and `clean_of` theirs, where
-    the views change `of`. All three are there where clips are cut from recordings.
+    `of` are the moments that motion is freed of, and `others` the windows that they are from, where clips are cut from
+    recordings.
     """
 
     clip: Float[Tensor, "B T *frame"]
@@ -52,15 +52,6 @@ class Seen:
     content: Float[Tensor, "B S *frame"]
     of: Float[Tensor, "B 2 *frame"] | None
     others: Float[Tensor, "B W T *frame"] | None
-    clean_of: Float[Tensor, "B 2 *frame"] | None
-
-
-@dataclass(frozen=True)
-class Codes:
-    """What the critics look at: draws from the posteriors, and what motion says over whole recordings."""
-
-    latents: Latents
-    recorded: Float[Tensor, "R 3 Dm"] | None
 
 
 class Autoencoding(Algorithm):
@@ -112,9 +103,9 @@ class Autoencoding(Algorithm):
     ) -> dict[str, Tensor]:
         """The terms of eq. 9 and, where the critics move, what they minimise on the same codes."""
         with frozen(self.critics):
-            codes, terms = self.model_terms(batch, generator, progress)
+            latents, terms = self.model_terms(batch, generator, progress)
         if "critic" in phase:
-            terms |= self.critic_terms(codes, generator)
+            terms |= self.critic_terms(latents, generator)
         return terms
 
     def seen(self, batch: Batch, generator: torch.Generator) -> Seen:
@@ -125,24 +116,22 @@ class Autoencoding(Algorithm):
             clip, recording = views.new_voice(clip, recording, generator)
         if chosen.new_clips:
             clip = views.warped(clip, generator)
-        motion, content, others, of, clean_of = clip, clip, None, None, None
+        motion, content, others, of = clip, clip, None, None
         if chosen.content_frames:
             content = views.content_view(clip, chosen.content_frames, generator, mirrored=chosen.content_mirrored)
         if chosen.content_windows and recording is not None:
             content_windows, others = recording.tensor_split((chosen.content_windows,), 1)
             content = content_windows.flatten(1, 2)
-            if chosen.motion_voices:
-                motion, others = views.noisy_room(clip, others, generator)
-            of = clean_of = moments(others.flatten(1, 2))
+            of = moments(others.flatten(1, 2))
         if chosen.motion_colours:
             motion = views.motion_view(clip, generator, lit=chosen.motion_light)
         if chosen.motion_voices:
             motion, of = views.motion_voice(motion, moments(motion) if of is None else of, generator)
-        return Seen(clip, motion, content, of, others, clean_of)
+        return Seen(clip, motion, content, of, others)
 
     def model_terms(
         self, batch: Batch, generator: torch.Generator, progress: float | Tensor
-    ) -> tuple[Codes, dict[str, Tensor]]:
+    ) -> tuple[Latents, dict[str, Tensor]]:
         """One batch through inference and generation, and the unweighted terms of its objective."""
         model, critics, objective = self.model, self.critics, self.chosen.objective
         seen = self.seen(batch, generator)
@@ -159,7 +148,7 @@ class Autoencoding(Algorithm):
             latents = inference.latents
             prior = model.motion_prior(latents.z_m, latents.action)
             found = model.decode(latents, steps)
-            recorded = None if critics.recording is None else self.recorded_motion(seen)
+            recorded = self.recorded_motion(seen) if objective.recording_correlation else None
             content_cycle = self.content_cycle(latents, generator) if objective.content_cycle else None
             motion_cycle = self.motion_cycle(latents, generator) if objective.motion_cycle else None
             companions = self.companions(batch, generator) if objective.action_agreement else None
@@ -182,10 +171,8 @@ class Autoencoding(Algorithm):
             terms["content_gan"] = objectives.jensen_shannon(critics.discriminator, latents.z_c, prior_z_c)
         if critics.dependence is not None:
             terms["dependence"] = objectives.dependence(critics.dependence, latents.z_c, latents.z_m)
-        if critics.recording is not None and recorded is not None:
-            # Motion alone pays: z^c may know all of who speaks.
-            z_c = latents.z_c[::RECORDING_EVERY].detach()
-            terms["recording_dependence"] = objectives.dependence(critics.recording, z_c, recorded)
+        if recorded is not None:
+            terms["recording_correlation"] = objectives.recording_correlation(gathered(recorded))
         if content_cycle is not None:
             terms["content_cycle"] = content_cycle
         if motion_cycle is not None:
@@ -195,7 +182,7 @@ class Autoencoding(Algorithm):
         if companions is not None and inference.action is not None:
             probabilities = gathered(inference.action.probabilities)
             terms["action_agreement"] = objectives.action_agreement(probabilities, gathered(companions))
-        return Codes(latents, recorded), terms
+        return latents, terms
 
     def content_draws(self, latents: Latents, generator: torch.Generator) -> Float[Tensor, "B Dc"]:
         """As many draws from P(z^c) as there are codes."""
@@ -230,30 +217,27 @@ class Autoencoding(Algorithm):
     def companions(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, "B W A"] | None:
         """What is said of the action of other clips of each clip's recording, seen by the same views drawn anew."""
         if batch.recording is None:
-            raise ValueError("action_agreement needs clips that are cut from recordings; this dataset's are not")
-        chosen, clip = self.chosen.views, batch.recording.flatten(0, 1)
-        if chosen.new_clips:
-            clip = views.warped(clip, generator)
-        if chosen.motion_colours:
-            clip = views.motion_view(clip, generator, lit=chosen.motion_light)
-        action = self.model.encode_motion(clip).action
-        return None if action is None else action.unflatten(0, batch.recording.shape[:2])
+            return None
+        count, windows = batch.recording.shape[:2]
+        others = Batch(batch.indices.repeat_interleave(windows), batch.recording.flatten(0, 1), {})
+        action = self.model.encode_motion(self.seen(others, generator).motion).action
+        return None if action is None else action.unflatten(0, (count, windows))
 
-    def recorded_motion(self, seen: Seen) -> Float[Tensor, "R 3 Dm"]:
-        """What z^m of all other windows of a recording says together, for every fourth clip: it costs three times one.
+    def recorded_motion(self, seen: Seen) -> Float[Tensor, "R 2 F"] | None:
+        """What z^m says on the whole in each half of the other windows of a recording, each half by its own moments.
 
-        Who speaks hides in the noise of what is said in one window, and shows over many.
+        Of every fourth clip's recording: it costs three times a clip.
         """
-        if seen.others is None or seen.clean_of is None:
-            raise ValueError("recording_dependence needs clips that are cut from recordings; this dataset's are not")
-        some, of = seen.others[::RECORDING_EVERY], seen.clean_of[::RECORDING_EVERY]
-        windows = some.shape[1]
-        inference = self.model.infer(some.flatten(0, 1), of=of.repeat_interleave(windows, 0), sample=False)
-        return objectives.over_time(inference.motion.mean.unflatten(0, (-1, windows)))
+        if seen.others is None:
+            return None
+        halves = seen.others[::RECORDING_EVERY].unflatten(1, (2, -1))
+        windows = halves.shape[2]
+        of = moments(halves.flatten(0, 1).flatten(1, 2)).repeat_interleave(windows, 0)
+        inference = self.model.infer(halves.flatten(0, 2), of=of, sample=False)
+        return objectives.over_time(inference.motion.mean.unflatten(0, (-1, 2, windows)))
 
-    def critic_terms(self, codes: Codes, generator: torch.Generator) -> dict[str, Tensor]:
+    def critic_terms(self, latents: Latents, generator: torch.Generator) -> dict[str, Tensor]:
         """What the critics minimise on the codes of a batch, which they cannot change."""
-        latents = codes.latents
         z_c, z_m = latents.z_c.detach(), latents.z_m.detach()
         terms = {}
         if self.critics.content is not None:
@@ -270,9 +254,6 @@ class Autoencoding(Algorithm):
             terms["dependence_critic"] = objectives.dependence_critic_loss(
                 self.critics.dependence, gathered(z_c), gathered(z_m)
             )
-        if self.critics.recording is not None and codes.recorded is not None:
-            some, recorded = gathered(z_c[::RECORDING_EVERY]), gathered(codes.recorded.detach())
-            terms["recording_critic"] = objectives.dependence_critic_loss(self.critics.recording, some, recorded)
         return terms
 
 

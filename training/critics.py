@@ -70,6 +70,3 @@ class Critics(nn.Module):
         self.dependence = (
             DependenceCritic(model.content_dim, model.motion_dim, model.frames) if objective.dependence else None
         )
-        self.recording = (
-            DependenceCritic(model.content_dim, model.motion_dim, frames=3) if objective.recording_dependence else None
-        )

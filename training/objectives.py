@@ -221,14 +221,25 @@ def dependence_critic_loss(
     return functional.softplus(-same).mean() + functional.softplus(strangers).mean()
 
 
-def over_time(z_m: Float[Tensor, "n W T D"]) -> Float[Tensor, "n 3 D"]:
-    """Mean, deviation and deviation of the differences from step to step of z^m over W windows of a recording.
+def over_time(z_m: Float[Tensor, "*n W T D"]) -> Float[Tensor, "*n F"]:
+    """Means over W windows of z^m, of its square and of the square of its differences from step to step, F = 3 D.
 
-    Who speaks is told by these, not by a window: of the codes of a whole recording they are as good as independent of
-    what is said. `dependence` takes them in place of a clip's codes.
+    Who speaks is told by these, not by a window: over many, they are as good as independent of what is said.
     """
-    steps = z_m.flatten(1, 2)
-    return torch.stack([steps.mean(1), steps.std(1), z_m.diff(dim=2).flatten(1, 2).std(1)], 1)
+    told = (z_m, z_m.square(), z_m.diff(dim=-2).square())
+    return torch.cat([each.mean((-3, -2)) for each in told], -1)
+
+
+def recording_correlation(told: Float[Tensor, "n 2 F"]) -> Scalar:
+    """How alike z^m is in both halves of a recording: the mean intraclass correlation of `over_time` (Fisher 1925).
+
+    Whoever speaks moves both halves of a recording alike, and what is said in one does not tell what is said in the
+    other. So for each of F it is 1 where nothing but the recording decides, and 0, on average, where nothing of it is
+    told; a scale changes nothing.
+    """
+    std, mean = torch.std_mean(told.flatten(0, 1), 0)
+    one, other = ((told - mean) / std).unbind(1)
+    return (one * other).mean()
 
 
 def negative_log_likelihood(found: Gaussian, clip: Float[Tensor, "B T *frame"]) -> Scalar:

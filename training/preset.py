@@ -42,7 +42,7 @@ MethodConfig = Annotated[
 
 _TERMS = {
     "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "action_kl"}
-    | {"action_agreement", "dependence", "recording_dependence", "content_cycle", "motion_cycle"},
+    | {"action_agreement", "dependence", "recording_correlation", "content_cycle", "motion_cycle"},
     "ds-vae": {"content_kl", "motion_kl", "action_kl"},
     "fhvae": {"content_kl", "motion_kl", "sequence_prior", "discriminative"},
     "mocogan": set[str](),
@@ -57,7 +57,7 @@ class _Section(BaseModel):
 class Objective(_Section):
     """Weights of the terms of `training.objectives`, under their names; a term of weight 0 is not computed.
 
-    `cost` is c(x, G(z)). `recording_dependence` is that of z^c and what z^m says over a whole recording; it needs
+    `cost` is c(x, G(z)). `recording_correlation` is that of what z^m says in both halves of a recording; it needs
     windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves, `motion_cycle` at
     clips of content from its prior. `ramp` is the share of the run over which every weight but the reconstruction's
     rises from 0, `quiet` the share before, in which they are 0: where the reconstruction does not yet pull at a code,
@@ -74,7 +74,7 @@ class Objective(_Section):
     content_kl: Weight = 0
     motion_kl: Weight = 0
     dependence: Weight = 0
-    recording_dependence: Weight = 0
+    recording_correlation: Weight = 0
     content_cycle: Weight = 0
     motion_cycle: Weight = 0
     action_kl: Weight = 0
@@ -179,7 +179,7 @@ class Preset(_Section):
     @property
     def recorded_windows(self) -> int:
         """How many other clips of a clip's recording are seen: content's, then the moments'; or what agrees."""
-        return 5 * self.views.content_windows or (AGREEING if self.objective.action_agreement else 0)
+        return 9 * self.views.content_windows or (AGREEING if self.objective.action_agreement else 0)
 
     @model_validator(mode="after")
     def _views_are_the_models(self) -> Self:
@@ -201,9 +201,9 @@ class Preset(_Section):
             )
         if self.objective.cost == "spectral_error" and not speech:
             raise ValueError("objective: cost = 'spectral_error' is for speech; pixels take 'squared_error'")
-        if self.objective.recording_dependence and (not self.views.content_windows or self.schedule.batch < 8):
+        if self.objective.recording_correlation and (not self.views.content_windows or self.schedule.batch < 8):
             raise ValueError(
-                "objective: recording_dependence compares recordings; set views.content_windows, a batch of 8 or more"
+                "objective: recording_correlation compares recordings; set views.content_windows, a batch of 8 or more"
             )
         if self.views.motion_voices and getattr(self.model, "motion_input", "frames") != "standardised":
             raise ValueError("views: motion_voices frees motion of the recording; set motion_input = 'standardised'")

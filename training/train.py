@@ -25,7 +25,7 @@ from rwae_core.memory import keep_freed_memory
 from rwae_core.model import RWAE
 from training import checkpoint, methods, preset, processes
 from training.baselines.fhvae import FHVAE
-from training.datasets import Dataset
+from training.datasets import Dataset, Recorded
 from training.datasets.batch import random_batch
 from training.datasets.catalogue import open_dataset
 from training.datasets.errors import DataError
@@ -66,8 +66,9 @@ def train(
         start_from: Weights or a run of the same model, to start from instead of random weights.
 
     Raises:
-        TrainingError: the batch cannot be shared evenly among the processes, `out` holds another run or is not the
-            same for all processes, `start_from` holds another model, or a loss is not finite; in every process.
+        TrainingError: the data is not cut from recordings and has to be, the batch cannot be shared evenly among the
+            processes, `out` holds another run or is not the same for all processes, `start_from` holds another model,
+            or a loss is not finite; in every process.
         FileNotFoundError: `start_from` holds nothing.
         OSError: the run cannot be written (a full disk).
     """
@@ -76,6 +77,11 @@ def train(
         raise TrainingError(
             f"a batch of {schedule.batch} cannot be shared evenly among {processes.count()} processes: start a number "
             "of them that divides it, or change batch in the preset's [schedule]"
+        )
+    if chosen.recorded_windows and not isinstance(training, Recorded):
+        raise TrainingError(
+            f"the preset looks at other clips of a clip's recording, and those of {chosen.dataset} are not cut from "
+            "any: take action_agreement out of its [objective], or content_windows out of its [views]"
         )
     torch.manual_seed(seed)
     algorithm = methods.algorithm(chosen, training).to(device)

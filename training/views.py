@@ -101,30 +101,22 @@ def new_voice(
     data rather than a view of one posterior.
     """
     columns = torch.cat([clip, recording.flatten(1, 2)], 1)
-    heard = noise(motion_voice(columns, moments(columns), generator)[0], generator, rows=(0, 2)).clamp(0, 1)
+    heard = noise(motion_voice(columns, moments(columns), generator)[0], generator).clamp(0, 1)
     return heard[:, : clip.shape[1]], heard[:, clip.shape[1] :].view_as(recording)
 
 
-def noisy_room(
-    clip: Float[Tensor, "B T K"], others: Float[Tensor, "B W T K"], generator: torch.Generator
-) -> tuple[Float[Tensor, "B T K"], Float[Tensor, "B W T K"]]:
-    """A clip and other windows of its recording with the same `noise`: keeps what is said, hides how noisy it was."""
-    columns = noise(torch.cat([clip, others.flatten(1, 2)], 1), generator, rows=(1, 2))
-    return columns[:, : clip.shape[1]], columns[:, clip.shape[1] :].view_as(others)
-
-
-def noise(clip: Float[Tensor, "B T K"], generator: torch.Generator, *, rows: tuple[int, int]) -> Float[Tensor, "B T K"]:
-    """Half of the clips in a noisier room: steady noise of a random level and colour is added to their power.
+def noise(clip: Float[Tensor, "B T K"], generator: torch.Generator) -> Float[Tensor, "B T K"]:
+    """Four of every eight clips in a noisier room: steady noise of a random level and colour is added to their power.
 
     Of noise, the power in a column and a bin is distributed exponentially around its mean.
 
     Args:
         clip: Log-magnitude spectra.
         generator: Source of what is drawn.
-        rows: Which two of every four clips; a batch is in random order as it is, and what is not drawn costs nothing.
     """
     batch, _, bins = clip.shape
-    chosen = torch.cat([torch.arange(row, batch, 4, device=clip.device) for row in rows]).sort().values
+    # So half of any that lie two or four apart are among them.
+    chosen = torch.cat([torch.arange(min(row, batch), batch, 8, device=clip.device) for row in range(4)]).sort().values
     some = clip[chosen]
     lowest, highest = NOISE_LEVELS
     colour = TILT * torch.randn(len(some), 1, CURVE_POINTS, generator=generator, device=clip.device)

@@ -53,7 +53,7 @@ class Procedural:
 def small(name: str) -> Preset:
     """The preset with two iterations of two clips of three frames, and narrow networks."""
     raw: dict[str, Any] = preset.load(name).model_dump()
-    batch = 8 if raw["objective"]["recording_dependence"] else 2
+    batch = 8 if raw["objective"]["recording_correlation"] else 2
     raw["schedule"] |= {"iterations": 2, "batch": batch, "inner_steps": min(raw["schedule"]["inner_steps"], 2)}
     raw["model"] |= {"frames": FRAMES, "hidden_dim": 24} if "hidden_dim" in raw["model"] else {"frames": FRAMES}
     if "frame_networks" in raw["model"]:

@@ -354,10 +354,23 @@ def test_dependence_of_a_trained_critic_is_near_the_mutual_information_of_two_ga
 def test_over_time_is_what_numpy_says_of_each_recording_and_dimension() -> None:
     z_m = draw(3, 2 * 5 * 4, seed=1).view(3, 2, 5, 4)
     found = objectives.over_time(z_m)
-    assert found.shape == (3, 3, 4)
+    assert found.shape == (3, 12)
     for recording in range(3):
         for dimension in range(4):
             windows = z_m[recording, :, :, dimension].numpy()
             steps = np.concatenate([np.diff(windows[0]), np.diff(windows[1])])  # none from window to window
-            expected = [windows.mean(), windows.std(ddof=1), steps.std(ddof=1)]
-            np.testing.assert_allclose(found[recording, :, dimension].numpy(), expected, rtol=1e-12)
+            expected = [windows.mean(), (windows**2).mean(), (steps**2).mean()]
+            np.testing.assert_allclose(found[recording, dimension::4].numpy(), expected, rtol=1e-12)
+
+
+def test_the_correlation_of_recordings_is_what_an_analysis_of_variance_says_and_0_where_they_are_not_told() -> None:
+    speaker, said = draw(4000, 6, seed=2)[:, None], draw(4000, 12, seed=3).view(4000, 2, 6)
+    share = torch.linspace(0, 1, 6).double()
+    told = share.sqrt() * speaker + (1 - share).sqrt() * said
+    assert objectives.recording_correlation(told).item() == pytest.approx(share.mean().item(), abs=0.02)
+    assert objectives.recording_correlation(said).item() == pytest.approx(0, abs=0.02)
+    between, within = told.mean(1).var(0), told.var(1).mean(0)  # Fisher's estimate
+    expected = (2 * between - within) / (2 * between + within)
+    assert objectives.recording_correlation(told).item() == pytest.approx(expected.mean().item(), abs=1e-3)
+    scaled = told * torch.tensor([1, 10, 1e-3, 1, 1, 1e4])
+    torch.testing.assert_close(objectives.recording_correlation(scaled), objectives.recording_correlation(told))

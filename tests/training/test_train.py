@@ -247,6 +247,18 @@ def test_weights_of_another_model_are_no_start(
     assert "neither weights" in capsys.readouterr().err
 
 
+def test_clips_of_no_recording_cannot_agree_with_others_of_theirs(
+    drawn_sprites: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "agreeing.toml"
+    path.write_text(
+        JOINT.replace("[model]", "[model]\nactions = 3").replace("[objective]", "[objective]\naction_agreement = 1")
+    )
+    arguments = ["--preset", str(path), "--data", str(drawn_sprites), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert train.main(arguments) == 1
+    assert "take action_agreement out of its [objective]" in capsys.readouterr().err
+
+
 def test_another_run_in_the_folder_is_not_overwritten(drawn_sprites: Path, tmp_path: Path) -> None:
     run(ALTERNATING, drawn_sprites, tmp_path / "run", iterations=1)
     with pytest.raises(train.TrainingError, match="another preset"):
