@@ -13,7 +13,7 @@ import torch
 
 from rwae_core.weights import CONFIG_FILE, load_weights, write_atomically
 from training import methods
-from training.preset import Preset
+from training.preset import METHOD_CONFIG
 
 FILE = "checkpoint.pt"
 
@@ -84,6 +84,6 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> methods.Mode
     state = load(folder, device)
     if state is None:
         raise FileNotFoundError(f"{folder} holds neither weights ({CONFIG_FILE}) nor a run ({FILE})")
-    model = methods.build(Preset.model_validate(state["run"]["preset"]).model)
+    model = methods.build(METHOD_CONFIG.validate_python(state["run"]["preset"]["model"]))
     model.load_state_dict(state["average"])
     return model.to(device).eval().requires_grad_(False)

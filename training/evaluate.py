@@ -40,7 +40,6 @@ from training.evaluation import (
 from training.evaluation.findings import Evaluation, Picture
 from training.evaluation.request import Request
 from training.methods import Model
-from training.preset import Preset
 
 # What is said of speech is said of models that encode; the datasets' presets name no others.
 Protocol = Callable[[Any, Path, Request, torch.device], Evaluation]
@@ -95,7 +94,7 @@ def find(folder: Path, device: torch.device) -> Found:
         dataset: str = read_config(folder).dataset
     else:
         state = checkpoint.load(folder)
-        dataset = Preset.model_validate(state["run"]["preset"]).dataset if state else ""
+        dataset = state["run"]["preset"]["dataset"] if state else ""
     known = next((name for name in DATASETS if name == dataset), None)
     if known is None:
         raise ValueError(

@@ -15,7 +15,6 @@ from rwae_core.model import RWAE
 from rwae_core.weights import save_weights
 from training.checkpoint import load, load_model
 from training.datasets.catalogue import DATASETS, Name
-from training.preset import Preset
 
 CARD = """# {name}
 
@@ -78,30 +77,31 @@ def export(run: Path, weights: Path) -> None:
     state = load(run)
     if state is None:
         raise FileNotFoundError(f"{run} holds no run; train first")
-    chosen = Preset.model_validate(state["run"]["preset"])
+    chosen = state["run"]["preset"]
     model = load_model(run)
     if type(model) is not RWAE:
         raise ValueError(f"{run} is a run of {type(model).__name__}; only R-WAE is served")
     figures, tables = run / "evaluation.json", run / "evaluation.md"
     metrics = chosen_metrics(json.loads(figures.read_text())) if figures.exists() else {}
-    save_weights(weights, model.half(), card=chosen.about, metrics=metrics, dataset=chosen.dataset)
-    source = DATASETS[chosen.dataset].source
+    save_weights(weights, model.half(), card=chosen["about"], metrics=metrics, dataset=chosen["dataset"])
+    source = DATASETS[chosen["dataset"]].source
     card = CARD.format(
         name=weights.name,
-        about=chosen.about,
-        frame="×".join(map(str, chosen.model.frame_shape)) + ("" if len(chosen.model.frame_shape) > 1 else " bins"),
-        content_dim=chosen.model.content_dim,
-        motion_dim=chosen.model.motion_dim,
-        data=DATA.get(chosen.dataset, f"{source.title}, from {source.origin}; licence: {source.licence}."),
-        preset=chosen.name,
-        option=(f" --data <{chosen.dataset}>" if "<data>" in source.needs else "")
+        about=chosen["about"],
+        frame="×".join(map(str, model.config.frame_shape)) + ("" if len(model.config.frame_shape) > 1 else " bins"),
+        content_dim=model.config.content_dim,
+        motion_dim=model.config.motion_dim,
+        data=DATA.get(chosen["dataset"], f"{source.title}, from {source.origin}; licence: {source.licence}."),
+        preset=chosen["name"],
+        option=(f" --data <{chosen['dataset']}>" if "<data>" in source.needs else "")
         + (f" --from {state['run']['from']}" if "from" in state["run"] else ""),
         seed=state["run"]["seed"],
         iterations=state["iteration"],
-        batch=chosen.schedule.batch,
+        batch=chosen["schedule"]["batch"],
         figures=tables.read_text() if figures.exists() else NOT_EVALUATED,
         limits=LIMITS.get(
-            chosen.dataset, "What it was not trained on (`psnr_db` of `/encode` says how well it can say a clip back)."
+            chosen["dataset"],
+            "What it was not trained on (`psnr_db` of `/encode` says how well it can say a clip back).",
         ),
     )
     (weights / "README.md").write_text(card)

@@ -7,7 +7,7 @@ from math import cos, pi
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from rwae_core.config import ModelConfig, SpectrumFrames
 from rwae_core.speech import SpectrumConfig
@@ -38,6 +38,8 @@ MethodConfig = Annotated[
     | Annotated[MoCoGANConfig, Tag("mocogan")],
     Discriminator(_method),
 ]
+METHOD_CONFIG: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
+"""Reads a [model] section alone, as a run has it whose other sections are of another version."""
 
 
 _TERMS = {
