@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rwae_core.config import ModelConfig
+from rwae_core.frames.strided import Down
 from rwae_core.gaussian import Gaussian, GaussianHead
 
 CONTRAST = 4.0
@@ -43,7 +44,7 @@ class PatchContent(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in pairwise((config.channels, *config.patch_widths)):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            layers += [Down(before, after), nn.LeakyReLU(0.2)]
         last = config.patch_widths[-1]
         self.patches = nn.Sequential(*layers, nn.Conv2d(last, last, 1), nn.LeakyReLU(0.2))
         self.pooled = nn.Sequential(nn.Linear(2 * last, last), nn.LeakyReLU(0.2))
@@ -67,7 +68,7 @@ class GlimpseContent(nn.Module):
         self.window = config.size // 2
         layers: list[nn.Module] = []
         for before, after in pairwise((config.channels, *config.patch_widths)):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            layers += [Down(before, after), nn.LeakyReLU(0.2)]
         side = self.window >> len(config.patch_widths)
         self.seen = nn.Sequential(
             *layers, nn.Flatten(), nn.Linear(config.patch_widths[-1] * side**2, config.hidden_dim), nn.LeakyReLU(0.2)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from rwae_core.config import ModelConfig, SimpleFrames
 from rwae_core.frames import frame_decoder
 from rwae_core.frames.output import Output
+from rwae_core.frames.strided import Up
 from rwae_core.latents import Latents
 from rwae_core.motion import State
 
@@ -37,10 +38,7 @@ class ModulatedDecoder(nn.Module):
         )
         self.modulations = nn.ModuleList([nn.Linear(hidden, 2 * width) for width in widths])
         self.convolutions = nn.ModuleList(
-            [
-                nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
-                for before, after in zip(widths, (*widths[1:], networks.channels), strict=True)
-            ]
+            [Up(before, after) for before, after in zip(widths, (*widths[1:], networks.channels), strict=True)]
         )
         self.output = Output(networks.output)
 

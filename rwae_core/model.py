@@ -19,6 +19,7 @@ from rwae_core.content import GlimpseContent, PatchContent, PooledContent, Recur
 from rwae_core.decoder import Decoder, ModulatedDecoder
 from rwae_core.errors import ShapeError
 from rwae_core.frames import frame_encoder
+from rwae_core.frames.simple import SimpleEncoder
 from rwae_core.gaussian import Gaussian, Generators, standard_normal
 from rwae_core.gumbel import GumbelSoftmax
 from rwae_core.latents import Latents, check_request, even_actions
@@ -90,7 +91,7 @@ class RWAE(nn.Module):
         In weakly supervised models then q_φ(a | z^m_{1:T}): a draw of the Gumbel-softmax, or its probabilities.
 
         Args:
-            clip: What the motion posterior sees, values in [0, 1].
+            clip: What the motion posterior sees, values in [0, 1]; beside a content clip it may be `coarse`.
             content_clip: What the content posterior sees; `clip` where absent.
             of: `moments` of the recording that each clip is from, of which a standardised motion input is freed;
                 those of what the content posterior sees where absent.
@@ -102,6 +103,8 @@ class RWAE(nn.Module):
             ShapeError: frames of another shape than the configuration's, or no frame.
         """
         seen = clip if content_clip is None else content_clip
+        self._check(seen)
+        self._check(clip, coarse=content_clip is not None)
         if of is None and self.config.motion_input == "standardised":
             of = moments(seen)
         features = self._motion_features(clip, of)
@@ -115,6 +118,12 @@ class RWAE(nn.Module):
         action = GumbelSoftmax(self.action_posterior(z_m), action_temperature)
         log_action = action.log_sample(generator) if sample else functional.log_softmax(action.logits, -1)
         return Inference(content, motion, Latents(z_c, z_m, log_action.exp()), action, log_action)
+
+    def coarse(self, clip: Float[Tensor, "B T *frame"]) -> Float[Tensor, "B T *coarse"]:
+        """The clip as coarse as the motion posterior sees it: what views do to it costs less than on all pixels."""
+        if self.config.motion_input != "frames" or not isinstance(self.frame_encoder, SimpleEncoder):
+            return clip  # measured at full resolution
+        return self.frame_encoder.averaged(clip.flatten(0, 1)).unflatten(0, clip.shape[:2])
 
     def infer_motion(
         self, features: Float[Tensor, "B T F"], z_c: Float[Tensor, "B Dc"], noise: Float[Tensor, "B T Dm"] | None
@@ -159,6 +168,7 @@ class RWAE(nn.Module):
         if not isinstance(self.motion_posterior, MotionPosterior):  # another may look at z^c
             codes = self.encode(clip)
             return MotionCodes(codes.z_m, codes.action)
+        self._check(clip, coarse=True)
         features = self._motion_features(clip)
         _, z_m = self.infer_motion(features, features.new_zeros(len(clip), self.config.content_dim), None)
         return MotionCodes(z_m, None if self.action_posterior is None else self.action_posterior(z_m).softmax(-1))
@@ -319,15 +329,15 @@ class RWAE(nn.Module):
         return self._features(clip)
 
     def _features(self, clip: Tensor) -> Tensor:
-        self._check(clip)
         return self.frame_encoder(clip.flatten(0, 1)).unflatten(0, clip.shape[:2])
 
-    def _check(self, clip: Tensor) -> None:
-        if tuple(clip.shape[2:]) != self.config.frame_shape or clip.shape[1] == 0:
-            raise ShapeError(
-                f"a batch of clips has shape (B, T ≥ 1, {', '.join(map(str, self.config.frame_shape))}); "
-                f"this one has {tuple(clip.shape)}"
-            )
+    def _check(self, clip: Tensor, *, coarse: bool = False) -> None:
+        shapes = [self.config.frame_shape]
+        if coarse and isinstance(self.frame_encoder, SimpleEncoder) and self.config.motion_input == "frames":
+            shapes.append((self.config.channels, *2 * (self.frame_encoder.averaged.side,)))
+        if tuple(clip.shape[2:]) not in shapes or clip.shape[1] == 0:
+            expected = " or ".join(f"(B, T ≥ 1, {', '.join(map(str, shape))})" for shape in shapes)
+            raise ShapeError(f"a batch of clips has shape {expected}; this one has {tuple(clip.shape)}")
 
 
 def _decoder(config: ModelConfig) -> Decoder | ModulatedDecoder | PlacedDecoder:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from rwae_core.config import ModelConfig, SimpleFrames
 from rwae_core.decoder import at_steps, dynamic
 from rwae_core.frames.output import Output
+from rwae_core.frames.strided import Up
 from rwae_core.latents import Latents
 from rwae_core.motion import State
 from rwae_core.precision import at_least_single
@@ -33,7 +34,7 @@ class PlacedDecoder(nn.Module):
         layers: list[nn.Module] = [nn.Linear(config.content_dim, hidden), nn.LeakyReLU(0.2)]
         layers += [nn.Linear(hidden, widths[0] * 4), nn.Unflatten(1, (widths[0], 2, 2))]
         for before, after in zip(widths, (*widths[1:], networks.channels), strict=True):
-            layers += [nn.LeakyReLU(0.2), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+            layers += [nn.LeakyReLU(0.2), Up(before, after)]
         self.object = nn.Sequential(*layers)
         self.place = nn.Sequential(
             nn.Linear(config.motion_dim + config.actions, hidden),

@@ -124,7 +124,7 @@ class Autoencoding(Algorithm):
             content = content_windows.flatten(1, 2)
             of = moments(others.flatten(1, 2))
         if chosen.motion_colours:
-            motion = views.motion_view(clip, generator, lit=chosen.motion_light)
+            motion = views.motion_view(self.model.coarse(clip), generator, lit=chosen.motion_light)
         if chosen.motion_voices:
             motion, of = views.motion_voice(motion, moments(motion) if of is None else of, generator)
         return Seen(clip, motion, content, of, others)

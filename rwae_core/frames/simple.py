@@ -7,27 +7,45 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rwae_core.config import SimpleFrames
 from rwae_core.frames.output import Output
+from rwae_core.frames.strided import Down, Up
+
+
+class Averaged(nn.Module):
+    """Averages of squares, as many a side as the convolutions behind it want; others stay as they are."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C {self.side} {self.side}"]:
+        square = frames.shape[-1] // self.side
+        return functional.avg_pool2d(frames, square) if square > 1 else frames
 
 
 class SimpleEncoder(nn.Module):
-    """Strided convolutions down to 4×4 and one fully connected layer."""
+    """Strided convolutions down to 4×4 and one fully connected layer.
+
+    Few convolutions see a coarse frame, which is averaged (`averaged`) and may be so before it comes.
+    """
 
     def __init__(self, networks: SimpleFrames, features: int) -> None:
         super().__init__()
-        averaged = networks.size // (4 << len(networks.encoder_widths))
-        layers: list[nn.Module] = [nn.AvgPool2d(averaged)] if averaged > 1 else []
+        side = 4 << len(networks.encoder_widths)
+        self.averaged = Averaged(side)
+        layers: list[nn.Module] = [nn.Identity()] if networks.size > side else []  # where weights know an average
         before: int = networks.channels
         for width in networks.encoder_widths:
-            layers += [nn.Conv2d(before, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            layers += [Down(before, width), nn.LeakyReLU(0.2)]
             before = width
         self.convolutions = nn.Sequential(*layers)
         self.features = nn.Sequential(nn.Flatten(), nn.Linear(before * 16, features), nn.LeakyReLU(0.2))
 
     def forward(self, frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N F"]:
-        return self.features(self.convolutions(frames))
+        return self.features(self.convolutions(self.averaged(frames)))
 
 
 class SimpleDecoder(nn.Module):
@@ -39,7 +57,7 @@ class SimpleDecoder(nn.Module):
         self.features = nn.Sequential(nn.Linear(features, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4)))
         layers: list[nn.Module] = []
         for before, after in zip(widths, (*widths[1:], networks.channels), strict=True):
-            layers += [nn.LeakyReLU(0.2), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+            layers += [nn.LeakyReLU(0.2), Up(before, after)]
         self.convolutions = nn.Sequential(*layers)
         self.output = Output(networks.output)
 

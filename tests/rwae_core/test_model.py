@@ -221,6 +221,20 @@ def test_clips_of_another_shape_are_refused_in_words(shape: tuple[int, ...], wor
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
+def test_motion_sees_a_coarse_clip_as_it_sees_the_clip_itself_and_content_does_not(model: RWAE) -> None:
+    clip = clips(model)
+    coarse = model.coarse(clip)
+    expected, found = (model.infer(each, content_clip=clip, sample=False) for each in (clip, coarse))
+    torch.testing.assert_close(found.motion.mean, expected.motion.mean)
+    torch.testing.assert_close(found.content.mean, expected.content.mean)
+    if coarse.shape != clip.shape:
+        with pytest.raises(ShapeError, match="has shape"):
+            model.encode(coarse)
+        with pytest.raises(ShapeError, match=" or "):
+            model.infer(coarse[..., :-1], content_clip=clip)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_codes_of_another_shape_are_refused_in_words() -> None:
     model = RWAE(VARIANTS["paper"])
     with pytest.raises(ShapeError, match="this model has"):

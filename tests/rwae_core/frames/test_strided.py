@@ -1,0 +1,61 @@
+"""Strided layers are torch's, and in bfloat16 learn what torch's learn in float64."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rwae_core.frames.strided import Down, Up
+
+LAYERS = {"down": (Down, functional.conv2d), "up": (Up, functional.conv_transpose2d)}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("side", [2, 6, 16])
+def test_a_layer_is_torchs(name: str, side: int) -> None:
+    kind, expected = LAYERS[name]
+    torch.manual_seed(0)
+    layer, maps = kind(3, 5), torch.rand(2, 3, side, side)
+    found = layer(maps)
+    assert found.shape[-1] == (side // 2 if kind is Down else 2 * side)
+    torch.testing.assert_close(found, expected(maps, layer.weight, layer.bias, 2, 1))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("count", "side"), [(8, 8), (1, 2), (3, 10)])
+def test_in_bfloat16_gradients_are_those_of_float64(name: str, count: int, side: int) -> None:
+    kind, expected = LAYERS[name]
+    torch.manual_seed(0)
+    layer, maps = kind(32, 48), torch.randn(count, 32, side, side, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(maps)
+    assert found.dtype == torch.bfloat16
+    assert "_Strided" in type(found.grad_fn).__name__, "not by oneDNN"
+    shares = torch.randn_like(found)
+    got = torch.autograd.grad(found, (maps, layer.weight, layer.bias), shares)
+
+    exact = [each.detach().double().requires_grad_() for each in (maps, layer.weight, layer.bias)]
+    wanted = torch.autograd.grad(expected(*exact, 2, 1), exact, shares.double())
+    for one, other in zip(got, wanted, strict=True):
+        assert one.dtype == torch.float32
+        assert apart(one, other) < 0.01  # bfloat16 has 8 bits: 0.4%
+
+
+def test_frozen_weights_pass_gradients_on() -> None:
+    torch.manual_seed(0)
+    layer = Up(32, 48).requires_grad_(False)
+    maps = torch.randn(2, 32, 4, 4, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(maps).sum().backward()
+    assert maps.grad is not None
+    expected = functional.conv2d(torch.ones(2, 48, 8, 8), layer.weight, None, 2, 1)
+    assert apart(maps.grad, expected.double()) < 0.01
+
+
+def test_weights_of_torchs_layers_fit() -> None:
+    Down(3, 5).load_state_dict(nn.Conv2d(3, 5, 4, stride=2, padding=1).state_dict())
+    Up(3, 5).load_state_dict(nn.ConvTranspose2d(3, 5, 4, stride=2, padding=1).state_dict())
+
+
+def apart(found: Tensor, expected: Tensor) -> float:
+    return ((found.double() - expected).norm() / expected.norm()).item()
