@@ -80,7 +80,7 @@ class RWAE(nn.Module):
         self,
         clip: Float[Tensor, "B T *frame"],
         *,
-        content_clip: Float[Tensor, "B S *frame"] | None = None,
+        content_clip: Float[Tensor, "B S *content"] | None = None,
         of: Float[Tensor, "B 2 *frame"] | None = None,
         generator: Generators | None = None,
         sample: bool = True,

@@ -48,9 +48,9 @@ class Seen:
     """
 
     clip: Float[Tensor, "B T *frame"]
-    motion: Float[Tensor, "B T *frame"]
+    motion: Float[Tensor, "B T *seen"]
     content: Float[Tensor, "B S *frame"]
-    of: Float[Tensor, "B 2 *frame"] | None
+    of: Float[Tensor, "B 2 *seen"] | None
     others: Float[Tensor, "B W T *frame"] | None
 
 
