@@ -372,5 +372,13 @@ def test_the_correlation_of_recordings_is_what_an_analysis_of_variance_says_and_
     between, within = told.mean(1).var(0), told.var(1).mean(0)  # Fisher's estimate
     expected = (2 * between - within) / (2 * between + within)
     assert objectives.recording_correlation(told).item() == pytest.approx(expected.mean().item(), abs=1e-3)
-    scaled = told * torch.tensor([1, 10, 1e-3, 1, 1, 1e4])
-    torch.testing.assert_close(objectives.recording_correlation(scaled), objectives.recording_correlation(told))
+    scaled = told * torch.tensor([1, 10, 3, 1, 1, 1e4])
+    assert objectives.recording_correlation(scaled).item() == pytest.approx(
+        objectives.recording_correlation(told).item(), rel=1e-5
+    )
+    same = torch.ones(4, 2, 3, requires_grad=True)
+    found = objectives.recording_correlation(same)
+    found.backward()
+    assert found.item() == 0
+    assert same.grad is not None
+    assert same.grad.isfinite().all()
