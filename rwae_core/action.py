@@ -22,3 +22,8 @@ class ActionPosterior(nn.Module):
 
     def forward(self, z_m: Float[Tensor, "B T Dm"]) -> Float[Tensor, "B A"]:
         return at_least_single(self.logits(self.lstm(z_m)[0][:, -1]))
+
+    def begin(self) -> None:
+        """Forgets what it learned: random weights, as of a new one."""
+        self.lstm.reset_parameters()
+        self.logits.reset_parameters()

@@ -17,11 +17,12 @@ from torch.nn.utils import skip_init
 
 from rwae_core.decoder import ModulatedDecoder, at_steps, dynamic
 from rwae_core.latents import Latents
+from rwae_core.precision import has_bfloat16
 
 
 def fastest_dtype() -> torch.dtype:
     """What this processor draws frames fastest in: bfloat16 where it has instructions for that, else float32."""
-    return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16", False) else torch.float32
+    return torch.bfloat16 if has_bfloat16(torch.device("cpu")) else torch.float32
 
 
 class PreparedDecoder(nn.Module):

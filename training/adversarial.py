@@ -17,7 +17,7 @@ from rwae_core.gaussian import standard_normal
 from rwae_core.latents import Latents
 from rwae_core.precision import at_least_single
 from training import views
-from training.algorithm import Algorithm, frozen
+from training.algorithm import Algorithm, computing, frozen
 from training.baselines.mocogan import MoCoGAN, MoCoGANConfig
 from training.batch_norm import BatchNorm
 from training.datasets.batch import Batch
@@ -93,7 +93,7 @@ class Adversarial(Algorithm):
     ) -> dict[str, Tensor]:
         """What the discriminators or the generator minimise; of the batch, the generator uses the shape alone."""
         del progress
-        with torch.autocast(batch.clips.device.type, torch.bfloat16, enabled=self.chosen.bfloat16):
+        with computing(batch.clips.device, self.chosen):
             if "critic" in phase:
                 return self.critic_terms(batch.clips, generator)
             return self.generator_terms(batch.clips, generator)

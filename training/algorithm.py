@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from rwae_core.precision import has_bfloat16
 from training.datasets.batch import Batch
-from training.preset import Objective
+from training.preset import Objective, Preset
 
 
 class Algorithm(nn.Module, ABC):
@@ -65,6 +66,11 @@ def weighted_sum(terms: dict[str, Tensor], weights: Mapping[str, float | Tensor]
         if name in weights or name not in Objective.model_fields
     ]
     return torch.stack(counted).sum()
+
+
+def computing(device: torch.device, chosen: Preset) -> torch.autocast:
+    """Inside, networks compute in bfloat16 if the preset lets them and the device has it, in float32 otherwise."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=chosen.bfloat16 and has_bfloat16(device))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from rwae_core.moments import moments
 from training import objectives, views
-from training.algorithm import Algorithm, frozen
+from training.algorithm import Algorithm, computing, frozen
 from training.critics import Critics
 from training.datasets.batch import Batch
 from training.preset import Objective, Preset
@@ -27,6 +27,7 @@ from training.processes import gathered
 COSTS = {
     "squared_error": objectives.squared_error,
     "cross_entropy": objectives.cross_entropy,
+    "moving_error": objectives.moving_error,
     "spectral_error": objectives.spectral_error,
 }
 
@@ -82,6 +83,7 @@ class Autoencoding(Algorithm):
         """Sets the decoder's last bias so that an untrained model draws the mean colour (of each bin, for spectra).
 
         From grey, the first updates overshoot on dark frames and leave a sigmoid saturated at black, for good.
+        What names the actions of codes at rest begins anew: one that is certain of others does not let go of them.
         A new prior of content begins where a trained posterior sees clips: components that begin elsewhere mostly stay
         there.
         """
@@ -90,6 +92,9 @@ class Autoencoding(Algorithm):
             mean = batches().clips.movedim(2, -1).flatten(0, -2).mean(0)
             sigmoid = model.config.frame_networks.output == "sigmoid"
             model.decoder.output_bias.copy_(mean.logit(1e-3) if sigmoid else mean)
+        learns = frozenset[str]().union(*self.phases)
+        if model.action_posterior is not None and "action" in learns and "encoder" not in learns:
+            model.action_posterior.begin()
         if model.content_prior.components > 1 and "content_posterior" in given and "content_prior" not in given:
             clips = batches().clips
             seen = [model.infer(clips, sample=False).content]
@@ -115,7 +120,8 @@ class Autoencoding(Algorithm):
         if chosen.new_voices and recording is not None:
             clip, recording = views.new_voice(clip, recording, generator)
         if chosen.new_clips:
-            clip = views.warped(clip, generator)
+            warped = torch.rand(len(clip), *[1] * (clip.ndim - 1), generator=generator, device=clip.device)
+            clip = torch.where(warped < chosen.new_clips, views.warped(clip, generator), clip)
         motion, content, others, of = clip, clip, None, None
         if chosen.content_frames:
             content = views.content_view(clip, chosen.content_frames, generator, mirrored=chosen.content_mirrored)
@@ -137,7 +143,7 @@ class Autoencoding(Algorithm):
         seen = self.seen(batch, generator)
         clip, decoded = seen.clip, self.chosen.views.decoded_frames
         steps = views.random_steps(clip, decoded, generator) if decoded else None
-        with torch.autocast(clip.device.type, torch.bfloat16, enabled=self.chosen.bfloat16):
+        with computing(clip.device, self.chosen):
             inference = model.infer(
                 seen.motion,
                 content_clip=seen.content,
@@ -151,6 +157,7 @@ class Autoencoding(Algorithm):
             recorded = self.recorded_motion(seen) if objective.recording_correlation else None
             content_cycle = self.content_cycle(latents, generator) if objective.content_cycle else None
             motion_cycle = self.motion_cycle(latents, generator) if objective.motion_cycle else None
+            action_cycle = self.action_cycle(latents) if objective.action_cycle else None
             companions = self.companions(batch, generator) if objective.action_agreement else None
 
         frames = clip if steps is None else views.at_steps(clip, steps)
@@ -177,6 +184,8 @@ class Autoencoding(Algorithm):
             terms["content_cycle"] = content_cycle
         if motion_cycle is not None:
             terms["motion_cycle"] = motion_cycle
+        if action_cycle is not None:
+            terms["action_cycle"] = action_cycle
         if inference.action is not None and inference.log_action is not None:
             terms["action_kl"] = objectives.action_kl(inference.action, inference.log_action)
         if companions is not None and inference.action is not None:
@@ -214,8 +223,23 @@ class Autoencoding(Algorithm):
             seen = model.motion_seen(model.decode(drawn).clamp(0, 1), z_m)
         return objectives.cycle(seen, z_m)
 
+    def action_cycle(self, latents: Latents) -> Tensor | None:
+        """Whether every eighth clip's action is still seen when somebody else shows it; the decoder alone pays.
+
+        The precise codes of a motion are another's as soon as a limb is longer; what is done with it is not.
+        """
+        model, some = self.model, slice(None, None, MOTION_CYCLED_EVERY)
+        if latents.action is None or model.action_posterior is None:
+            return None
+        z_m, action = latents.z_m[some].detach(), latents.action[some].detach()
+        others = latents.z_c.roll(-1, 0)[some].detach()  # of the same process as they
+        swapped = model.decode(Latents(others, z_m, action))
+        with frozen(model.frame_encoder), frozen(model.motion_posterior), frozen(model.action_posterior):
+            seen = model.encode_motion(swapped.clamp(0, 1)).action
+        return None if seen is None else objectives.action_cycle(seen, action)
+
     def companions(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, "B W A"] | None:
-        """What is said of the action of other clips of each clip's recording, seen by the same views drawn anew."""
+        """What is said of the action of clips that probably show the same, seen by the same views drawn anew."""
         if batch.recording is None:
             return None
         count, windows = batch.recording.shape[:2]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rwae_core.gaussian import Gaussian
 from training import objectives
-from training.algorithm import Algorithm
+from training.algorithm import Algorithm, computing
 from training.baselines.fhvae import FHVAE, SEGMENT_STD
 from training.datasets import Dataset
 from training.datasets.batch import Batch
@@ -68,7 +68,7 @@ class Hierarchical(Algorithm):
         the latter of the mean of z₂, as in the paper and its code.
         """
         del phase, progress
-        with torch.autocast(batch.clips.device.type, torch.bfloat16, enabled=self.chosen.bfloat16):
+        with computing(batch.clips.device, self.chosen):
             inference = self.model.infer(batch.clips, generator=generator)
             found = self.model.likelihood(inference.latents)
         sequences = _sequences(batch.indices, batch.labels)

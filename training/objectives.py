@@ -27,6 +27,12 @@ GRADIENT_WEIGHT = 10.0
 STRANGERS = 4
 """How many strangers each code of a batch is told from; codes are cheap, clips are not."""
 
+EVENNESS = 5.0
+"""λ of the agreement on actions (Van Gansbeke et al. 2020)."""
+
+MOVING, MOVED = 4.0, 0.1
+"""How much more the error of what moves counts, and how far a pixel is then from its mean over time."""
+
 SILENT = 1e-3
 """Codes have deviations around 1; what differs by so little between recordings is rounding, or not learned yet."""
 
@@ -36,6 +42,16 @@ Scalar = Float[Tensor, ""]
 def squared_error(found: Float[Tensor, "B T *frame"], clip: Float[Tensor, "B T *frame"]) -> Scalar:
     """c(x, G(z)) of eq. 9: squared error summed over a clip's frames and their elements, averaged over clips."""
     return (found - clip).square().sum() / len(clip)
+
+
+def moving_error(found: Float[Tensor, "B T C H W"], clip: Float[Tensor, "B T C H W"]) -> Scalar:
+    """c(x, G(z)) of eq. 9 for people before a wall: squared error, of what moves counted up to five times.
+
+    Σ (1 + 4 min(1, |x_t − mean_t x| / 0.1)) (x − x̂)², the distance of a pixel from its mean over the frames averaged
+    over channels; averaged over clips. Most of a frame is wall, and what is done is seen in a few pixels of an arm.
+    """
+    moved = (clip - clip.mean(1, keepdim=True)).abs().mean(2, keepdim=True) / MOVED
+    return ((1 + MOVING * moved.clamp_max(1)) * (found - clip).square()).sum() / len(clip)
 
 
 def spectral_error(found: Float[Tensor, "B T K"], clip: Float[Tensor, "B T K"]) -> Scalar:
@@ -167,20 +183,32 @@ def gradient_penalty(
 
 
 def action_agreement(actions: Float[Tensor, "B A"], companions: Float[Tensor, "B W A"]) -> Scalar:
-    """Minus the information that the action of a clip has of that of another clip of its recording, in nats.
+    """How little clips that probably show the same agree on their action, −E ln Σ_k a_k ã_k, less λ H(E a), λ = 5.
 
-    −Σ_ij P_ij ln(P_ij / P_i P_j), P the symmetrised mean of a ãᵀ over clips (Ji et al. 2019). It is least, −ln A, where
-    both always agree, are certain, and all actions are as frequent. Nobody says which action a recording shows: that it
-    is one is all that this knows.
+    It is least, −λ ln A, where all agree, are certain, and the actions are as frequent as each other (Van Gansbeke et
+    al. 2020, who class pictures by their neighbours). Information alone (Ji et al. 2019), which weighs the entropy 1,
+    has fewer classes than A as a local optimum. Nobody says which action a clip shows.
 
     Args:
         actions: Probabilities of the actions of each clip.
-        companions: Those of W other clips of the same recording.
+        companions: Those of W other clips that probably show what it shows.
     """
-    joint = actions.T @ companions.mean(1) / len(actions)
-    joint = ((joint + joint.T) / 2).clamp_min(1e-9)
-    alone = joint.sum(0)
-    return -(joint * (joint.log() - alone.log() - alone[:, None].log())).sum()
+    alike = (actions[:, None] * companions).sum(-1).clamp_min(1e-6)
+    often = torch.cat([actions, companions.flatten(0, 1)]).mean(0)
+    return -alike.log().mean() + EVENNESS * (often * often.clamp_min(1e-6).log()).sum()
+
+
+def action_cycle(seen: Float[Tensor, "B A"], actions: Float[Tensor, "B A"]) -> Scalar:
+    """−E Σ_k a_k ln q(k | G(z̃^c, z^m, a)), in nats: whether a swap is seen to do what its motion's source does.
+
+    ln A less this bounds from below the information that a swap has of the action, as MoCoGAN's term does of clips that
+    are drawn (Chen et al. 2016).
+
+    Args:
+        seen: Probabilities of the actions of the swaps.
+        actions: What they were drawn of.
+    """
+    return -(actions * seen.clamp_min(1e-6).log()).sum(1).mean()
 
 
 def action_kl(posterior: GumbelSoftmax, log_action: Float[Tensor, "B A"]) -> Scalar:

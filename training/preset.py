@@ -18,8 +18,8 @@ from training.datasets.catalogue import Name
 
 FOLDER = Path(__file__).parent / "presets"
 
-AGREEING = 4
-"""Other clips of its recording whose action each clip's should be; they are only encoded, which is cheap."""
+AGREEING = 1
+"""Other clips whose action each clip's should be."""
 
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
@@ -44,7 +44,7 @@ METHOD_CONFIG: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
 
 _TERMS = {
     "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "action_kl"}
-    | {"action_agreement", "dependence", "recording_correlation", "content_cycle", "motion_cycle"},
+    | {"action_agreement", "dependence", "recording_correlation", "content_cycle", "motion_cycle", "action_cycle"},
     "ds-vae": {"content_kl", "motion_kl", "action_kl"},
     "fhvae": {"content_kl", "motion_kl", "sequence_prior", "discriminative"},
     "mocogan": set[str](),
@@ -61,15 +61,15 @@ class Objective(_Section):
 
     `cost` is c(x, G(z)). `recording_correlation` is that of what z^m says in both halves of a recording; it needs
     windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves, `motion_cycle` at
-    clips of content from its prior. `ramp` is the share of the run over which every weight but the reconstruction's
-    rises from 0, `quiet` the share before, in which they are 0: where the reconstruction does not yet pull at a code,
-    an optimiser that normalises gradients feels the smallest weight as a whole one. `action_temperature` is τ of the
-    Gumbel-softmax at the first and the last iteration, falling geometrically. `action_agreement` is that of two clips
-    of one recording. `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood
-    whatever the `cost`.
+    clips of content from its prior, `action_cycle` at swaps. `ramp` is the share of the run over which every weight but
+    the reconstruction's rises from 0, `quiet` the share before, in which they are 0: where the reconstruction does not
+    yet pull at a code, an optimiser that normalises gradients feels the smallest weight as a whole one.
+    `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration, falling geometrically.
+    `action_agreement` is that of two clips that probably show the same. `sequence_prior` and `discriminative` (α) are
+    FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
     """
 
-    cost: Literal["squared_error", "cross_entropy", "spectral_error"] = "squared_error"
+    cost: Literal["squared_error", "moving_error", "cross_entropy", "spectral_error"] = "squared_error"
     content_mmd: Weight = 0
     content_gan: Weight = 0
     motion_mmd: Weight = 0
@@ -79,6 +79,7 @@ class Objective(_Section):
     recording_correlation: Weight = 0
     content_cycle: Weight = 0
     motion_cycle: Weight = 0
+    action_cycle: Weight = 0
     action_kl: Weight = 0
     action_agreement: Weight = 0
     sequence_prior: Weight = 0
@@ -102,7 +103,8 @@ class Views(_Section):
     With `content_windows`, content is seen in so many random windows of the clip's recording, and the moments that a
     standardised motion input is freed of are those of four times as many others: were they of the same, z^c would know
     what was taken away, and z^m could say the rest of who speaks. With `new_voices` and `new_clips`, clips and
-    recordings are changed before any view: spoken by others; shifted, zoomed, mirrored and coloured as a whole.
+    recordings are changed before any view: spoken by others; shifted, zoomed, mirrored and coloured as a whole, of
+    clips that share.
     """
 
     content_frames: Annotated[int, Field(ge=0)] = 0
@@ -112,7 +114,7 @@ class Views(_Section):
     motion_light: bool = True
     motion_voices: bool = False
     new_voices: bool = False
-    new_clips: bool = False
+    new_clips: Annotated[float, Field(ge=0, le=1)] = 0
     decoded_frames: Annotated[int, Field(ge=0)] = 0
 
 
@@ -166,7 +168,8 @@ class Schedule(_Section):
 class Preset(_Section):
     """One way to train one model.
 
-    With `bfloat16` the networks compute in it where that is safe (autocast); divergences and weights stay in float32.
+    With `bfloat16` the networks compute in it where the device has it and that is safe (autocast); divergences and
+    weights stay in float32.
     """
 
     name: str
@@ -197,12 +200,17 @@ class Preset(_Section):
                 "objective: content_cycle asks a content posterior of a few frames; set content_posterior = 'patches' "
                 "or 'glimpse' and views.content_frames"
             )
-        if self.objective.motion_cycle and getattr(self.model, "motion_input", "") not in ("frames", "contrast"):
+        if (self.objective.motion_cycle or self.objective.action_cycle) and getattr(
+            self.model, "motion_input", ""
+        ) not in ("frames", "contrast"):
             raise ValueError(
-                "objective: motion_cycle asks a motion posterior of frames; set motion_input = 'frames' or 'contrast'"
+                "objective: motion_cycle and action_cycle ask a motion posterior of frames; set motion_input = "
+                "'frames' or 'contrast'"
             )
         if self.objective.cost == "spectral_error" and not speech:
             raise ValueError("objective: cost = 'spectral_error' is for speech; pixels take 'squared_error'")
+        if self.objective.cost == "moving_error" and speech:
+            raise ValueError("objective: cost = 'moving_error' is for video; spectra take 'spectral_error'")
         if self.objective.recording_correlation and (not self.views.content_windows or self.schedule.batch < 8):
             raise ValueError(
                 "objective: recording_correlation compares recordings; set views.content_windows, a batch of 8 or more"
@@ -221,7 +229,9 @@ class Preset(_Section):
     @model_validator(mode="after")
     def _terms_are_the_methods(self) -> Self:
         method = _method(self.model)
-        known = _TERMS[method] - (set() if getattr(self.model, "actions", 0) else {"action_kl", "action_agreement"})
+        known = _TERMS[method] - (
+            set() if getattr(self.model, "actions", 0) else {"action_kl", "action_agreement", "action_cycle"}
+        )
         if unknown := self.objective.weights(1.0).keys() - known:
             raise ValueError(
                 f"objective: {method} does not have {', '.join(sorted(unknown))} here; it has "

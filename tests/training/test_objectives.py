@@ -1,5 +1,6 @@
 """Each term against a slow float64 reference written from its formula, and against what it is known to be."""
 
+import itertools
 import math
 
 import numpy as np
@@ -223,6 +224,8 @@ def _smooth_pair(z_c: torch.Tensor, z_m: torch.Tensor) -> torch.Tensor:
         "scaled_mmd",
         "action_kl",
         "action_agreement",
+        "action_cycle",
+        "moving_error",
         "dependence",
         "dependence_critic_loss",
     ],
@@ -253,6 +256,12 @@ def test_gradients_agree_with_finite_differences(term: str) -> None:
         ),
         "action_agreement": lambda: torch.autograd.gradcheck(
             lambda m, s: objectives.action_agreement(m[:, 0].softmax(-1), s.softmax(-1)), (a, b)
+        ),
+        "action_cycle": lambda: torch.autograd.gradcheck(
+            lambda m, s: objectives.action_cycle(m[:, 0].softmax(-1), s[:, 0].softmax(-1)), (a, b)
+        ),
+        "moving_error": lambda: torch.autograd.gradcheck(  # of what is found: what moves is given
+            lambda m: objectives.moving_error(m[..., None, None], b.detach()[..., None, None]), (a,)
         ),
         "dependence": lambda: torch.autograd.gradcheck(
             lambda m, s: objectives.dependence(_smooth_pair, m[:, 0], s), (a, b)
@@ -294,29 +303,54 @@ def test_kl_terms_are_zero_for_matched_and_positive_for_shifted_codes() -> None:
     assert objectives.content_kl(Gaussian(standard.mean + 1, standard.std), standard).item() == pytest.approx(1.5)
 
 
-def test_actions_agree_by_the_information_that_one_clip_has_of_the_other() -> None:
+def test_actions_agree_where_clips_that_are_alike_have_one_and_all_are_as_frequent() -> None:
     certain = torch.eye(4, dtype=torch.float64).repeat(5, 1)
-    assert objectives.action_agreement(certain, certain[:, None].expand(-1, 3, -1)).item() == pytest.approx(
-        -math.log(4), abs=1e-6
-    )
+    least = -objectives.EVENNESS * math.log(4)
+    assert objectives.action_agreement(certain, certain[:, None].expand(-1, 3, -1)).item() == pytest.approx(least)
     shifted = certain.roll(1, 0)
-    assert objectives.action_agreement(certain, shifted[:, None]).item() > -math.log(4) + 0.1, (
-        "of another clip's is less known"
-    )
+    assert objectives.action_agreement(certain, shifted[:, None]).item() > least + 5, "alike, and told apart"
     always = certain[:1].expand(20, -1)
-    assert objectives.action_agreement(always, always[:, None]).item() == pytest.approx(0, abs=1e-6)
+    assert objectives.action_agreement(always, always[:, None]).item() == pytest.approx(0, abs=1e-6), "one for all"
+    three = torch.where(certain.argmax(1, keepdim=True) == 3, certain[2], certain)
+    assert objectives.action_agreement(three, three[:, None]).item() > least + 1, "one of them hardly used"
     unsure = torch.full((20, 4), 0.25, dtype=torch.float64)
-    assert objectives.action_agreement(unsure, unsure[:, None]).item() == pytest.approx(0, abs=1e-6)
+    assert objectives.action_agreement(unsure, unsure[:, None]).item() == pytest.approx(math.log(4) + least)
     actions, companions = draw(20, 4).softmax(-1), draw(20, 2, 4, seed=1).softmax(-1)
-    expected = 0.0
-    for i in range(4):
-        for j in range(4):
-            joint = 0.0
-            for a, others in zip(actions, companions, strict=True):
-                joint += sum((a[i] * b[j] + a[j] * b[i]).item() for b in others) / 80
-            alone = [(actions[:, k].mean() + companions[:, :, k].mean()).item() / 2 for k in (i, j)]
-            expected -= joint * math.log(joint / (alone[0] * alone[1]))
+    expected, often = 0.0, [0.0] * 4
+    for a, others in zip(actions.tolist(), companions.tolist(), strict=True):
+        for b in others:
+            expected -= math.log(sum(one * other for one, other in zip(a, b, strict=True))) / 40
+        for one in (a, *others):
+            often = [so_far + share / 60 for so_far, share in zip(often, one, strict=True)]
+    expected += objectives.EVENNESS * sum(share * math.log(share) for share in often)
     assert objectives.action_agreement(actions, companions).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_swap_shows_an_action_by_the_likelihood_of_its_source() -> None:
+    certain = torch.eye(3, dtype=torch.float64)
+    assert objectives.action_cycle(certain, certain).item() == pytest.approx(0, abs=1e-9)
+    assert objectives.action_cycle(torch.full((3, 3), 1 / 3, dtype=torch.float64), certain).item() == pytest.approx(
+        math.log(3)
+    )
+    seen, actions = draw(6, 3).softmax(-1), draw(6, 3, seed=1).softmax(-1)
+    expected = -sum(
+        a * math.log(q)
+        for row, told in zip(seen.tolist(), actions.tolist(), strict=True)
+        for q, a in zip(row, told, strict=True)
+    )
+    assert objectives.action_cycle(seen, actions).item() == pytest.approx(expected / 6)
+
+
+def test_what_moves_counts_up_to_five_times() -> None:
+    clip, found = draw(2, 3, 1, 4, 4).sigmoid(), draw(2, 3, 1, 4, 4, seed=1).sigmoid()
+    expected = 0.0
+    for b, t, y, x in itertools.product(range(2), range(3), range(4), range(4)):
+        over_time = clip[b, :, 0, y, x].tolist()
+        moved = min(1.0, abs(over_time[t] - sum(over_time) / 3) / objectives.MOVED)
+        expected += (1 + objectives.MOVING * moved) * (found - clip)[b, t, 0, y, x].item() ** 2 / 2
+    assert objectives.moving_error(found, clip).item() == pytest.approx(expected)
+    still = clip[:, :1].expand(-1, 3, -1, -1, -1)
+    assert objectives.moving_error(found, still).item() == pytest.approx(objectives.squared_error(found, still).item())
 
 
 def test_a_cycle_is_the_negative_log_density_of_the_code_that_was_drawn() -> None:

@@ -40,5 +40,5 @@ class Recorded(Dataset, Protocol):
     """A dataset whose sequences are cut from longer recordings."""
 
     def companions(self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator) -> Int[Tensor, "B count"]:
-        """Random sequences of the recording that each of these is from, drawn with replacement."""
+        """Random sequences of the recording that each is from, or of one that is like it, drawn with replacement."""
         ...

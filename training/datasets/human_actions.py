@@ -94,7 +94,7 @@ class HumanActions:
         return self.takes.clips(indices)
 
     def companions(self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator) -> Int[Tensor, "B count"]:
-        """Random clips of each clip's take, drawn with replacement."""
+        """Random clips of each clip's take or of takes that move like it, drawn with replacement."""
         return self.takes.companions(indices, count, generator)
 
 

@@ -1,18 +1,24 @@
 """Recordings of any length, and the clips that are in them.
 
-Shapes: B clips, T frames of C×H×W.
+Shapes: B clips, T frames of C×H×W; pictures of movement of P×P places, P = 16.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 EVERY = 2
 """A clip takes every other frame, so that enough happens in it (Appendix C, of MUG)."""
+ALIKE = 5
+"""Other takes that a clip's companions are from as well: those that move most like its own."""
+PLACES, SHIFT = 16, 4
+"""Side of a picture of where a take moves, and by how many of its places two of them may lie apart."""
 
 
 class Takes:
@@ -39,6 +45,7 @@ class Takes:
         clips = (lengths - steps * (frames - 1)).clamp(min=0)
         take = torch.arange(len(recordings)).repeat_interleave(clips)
         start = torch.arange(len(take)) - (clips.cumsum(0) - clips)[take]
+        self._lengths, self._every = lengths.tolist(), steps
         self.pixels = torch.cat(list(recordings)).to(device)
         self._take = take.to(device)
         self._clips_before = torch.cat([clips.new_zeros(1), clips.cumsum(0)]).to(device)
@@ -53,13 +60,56 @@ class Takes:
         return self._take[indices.to(self._take.device)]
 
     def companions(self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator) -> Int[Tensor, "B count"]:
-        """Random clips of each clip's recording, drawn with replacement."""
-        take = self.take(indices)
-        first, end = (self._clips_before[take + later, None] for later in (0, 1))
+        """Random clips that probably show what each clip shows, drawn with replacement.
+
+        They are of its own recording, or of one of those that move like it.
+        """
+        chosen = torch.randint(
+            self._alike.shape[1], (len(indices), count), generator=generator, device=self.pixels.device
+        )
+        take = self._alike[self.take(indices)].gather(1, chosen)
+        first, end = (self._clips_before[take + later] for later in (0, 1))
         share = torch.rand(len(indices), count, generator=generator, device=take.device)
         return torch.minimum(first + (share * (end - first)).long(), end - 1)
+
+    @cached_property
+    def _alike(self) -> Int[Tensor, "takes K"]:
+        """Each take, and of the others that have a clip those that move most like it."""
+        clips = self._clips_before.diff()
+        frames = self.pixels.split(self._lengths)
+        likeness = likenesses(
+            torch.stack([moving(take, int(step)) for take, step in zip(frames, self._every, strict=True)])
+        )
+        likeness[:, clips == 0] = -1
+        likeness.fill_diagonal_(2)
+        return likeness.topk(min(1 + ALIKE, int((clips > 0).sum()))).indices
 
     def clips(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B T C H W"]:
         """The clips, with values in [0, 1]."""
         indices = indices.to(self._first.device)
         return self.pixels[self._first[indices][:, None] + self._steps[self._take[indices]]].float() / 255
+
+
+def moving(take: UInt8[Tensor, "_ C H W"], every: int) -> Float[Tensor, "P P"]:
+    """Where a take moves, of length 1: how much each place changes on average (motion energy, Bobick & Davis 2001).
+
+    Light does not count, for each frame is freed of its mean and deviation; nor does what changes in half of all
+    places, for that is noise.
+
+    Args:
+        take: All of its frames.
+        every: From one frame to which later one.
+    """
+    deviation, mean = torch.std_mean(grey := take.float().mean(1), (1, 2), keepdim=True)
+    grey = (grey - mean) / deviation.clamp_min(1)
+    change = (grey[every:] - grey[:-every]).abs().sum(0)
+    above = (change - change.median()).clamp_min(0)
+    picture = functional.adaptive_avg_pool2d(above[None], PLACES)[0]
+    return picture / picture.norm().clamp_min(1e-6)
+
+
+def likenesses(pictures: Float[Tensor, "n P P"]) -> Float[Tensor, "n n"]:
+    """The cosine of every two, of the best of all shifts by up to `SHIFT` places, one of them mirrored or not."""
+    padded = functional.pad(pictures[:, None], (SHIFT,) * 4)
+    both = torch.stack([functional.conv2d(padded, each[:, None]) for each in (pictures, pictures.flip(-1))])
+    return both.amax((0, 3, 4))
