@@ -13,6 +13,7 @@ from benchmarks.clock import times
 from benchmarks.machine import CPU
 from benchmarks.section import Section
 from benchmarks.work import Work
+from rwae_core.precision import has_bfloat16
 
 PRECISIONS = (torch.float32, torch.bfloat16)
 SIDE = {"cpu": 2048, "cuda": 8192}
@@ -28,7 +29,7 @@ class Ceilings:
     """What a device does at best.
 
     Attributes:
-        product: Operations a second of a matrix product, in each precision.
+        product: Operations a second of a matrix product, in each precision that it has instructions for.
         convolution: The same of a convolution.
         copy: Bytes a second, read and written.
     """
@@ -38,8 +39,9 @@ class Ceilings:
     copy: float
 
     def peak(self, precision: torch.dtype) -> float:
-        """Operations a second in a precision: the better of the two."""
-        return max(self.product[precision], self.convolution[precision])
+        """Operations a second in a precision, or in float32 where it has not that: the better of the two."""
+        has = precision if precision in self.product else torch.float32
+        return max(self.product[has], self.convolution[has])
 
     def floor_s(self, work: Work) -> float:
         """Seconds that this work takes at least, those of its operations at the better rate, or of its bytes."""
@@ -57,7 +59,7 @@ def ceilings(device: torch.device) -> Ceilings:
 def _measured(device: torch.device, threads: int) -> Ceilings:
     del threads  # of torch, and part of what was measured
     product, convolution = {}, {}
-    for precision in PRECISIONS:
+    for precision in PRECISIONS if has_bfloat16(device) else PRECISIONS[:1]:
         a = torch.rand(SIDE[device.type], SIDE[device.type], dtype=precision, device=device)
         maps = torch.rand(CLIPS[device.type], CHANNELS, PIXELS, PIXELS, dtype=precision, device=device)
         maps = maps.to(memory_format=torch.channels_last)

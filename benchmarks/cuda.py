@@ -59,7 +59,7 @@ def measure(device: torch.device) -> Section:
             row[way] = median_s(lambda one=one: one(PLAIN + 1), device)  # type: ignore[misc]  # bound at once
             del one
         asked, ceiling = work(bfloat16), ceilings(device)
-        flops, most = sum(asked.flops.values()), ceiling.product[torch.bfloat16]
+        flops, most = sum(asked.flops.values()), ceiling.peak(torch.bfloat16)
         row |= {
             "floor, s": ceiling.floor_s(asked),
             "× floor": row["s"] / ceiling.floor_s(asked),

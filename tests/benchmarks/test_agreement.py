@@ -1,20 +1,20 @@
 """What training in bfloat16 descends is compared with float32 at the same weights and draws."""
 
 import pytest
-import torch
 
 from benchmarks.agreement import agreement, apart, terms
+from benchmarks.machine import CPU
 from benchmarks.presets import iteration
+from tests.precision import BFLOAT16
 from tests.training.test_methods import small
 
 
 @pytest.mark.parametrize("name", ["sprites", "sprites-sharp", "moving-shapes", "sm-mnist", "librispeech"])
-def test_bfloat16_descends_the_terms_of_float32(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A processor without instructions for it computes the same slowly: not in training, but here.
-    monkeypatch.setattr("training.algorithm.has_bfloat16", lambda _: True)
+@BFLOAT16
+def test_bfloat16_descends_the_terms_of_float32(name: str) -> None:
     chosen = small(name)
     assert chosen.bfloat16
-    plain, ours = terms(iteration(chosen, torch.device("cpu")), 20)
+    plain, ours = terms(iteration(chosen, CPU), 20)
     assert plain != ours
     for verdict in agreement(plain, ours):
         assert verdict.holds, verdict
@@ -22,7 +22,7 @@ def test_bfloat16_descends_the_terms_of_float32(name: str, monkeypatch: pytest.M
 
 def test_float32_is_the_plain_path_itself() -> None:
     chosen = small("sprites").model_copy(update={"bfloat16": False})
-    plain, ours = terms(iteration(chosen, torch.device("cpu")), 3)
+    plain, ours = terms(iteration(chosen, CPU), 3)
     for name, values in plain.items():
         assert ours[name] == pytest.approx(values, rel=1e-5, abs=1e-7), name
 

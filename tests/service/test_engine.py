@@ -24,6 +24,7 @@ from service.pace import Pace
 from service.verbs.base import Codes, Operation, Work, clip_generator
 from service.verbs.video import Decode, Encode, Generate, Swap
 from service.weights_folder import WeightsFolder
+from tests.precision import BFLOAT16
 
 SHIPPED_WEIGHTS = Path(__file__).parents[2] / "weights"
 
@@ -651,6 +652,7 @@ def test_half_precision_is_near(library):
     assert 0 < np.abs(found.codes.z_m - exact.z_m[0].numpy()).max() < 0.2
 
 
+@BFLOAT16
 @pytest.mark.parametrize(
     "make",
     [
