@@ -35,9 +35,9 @@ RECORDING_EVERY = 4
 """Of how many clips one has the motion of its whole recording looked at."""
 
 
-CONTENT_CYCLED_EVERY, MOTION_CYCLED_EVERY = 4, 8
-"""Of how many clips one has its content drawn with other motion, a few frames, and its motion with other content, all
-of them."""
+CONTENT_CYCLED_EVERY, MOTION_CYCLED_EVERY, ACTION_CYCLED_EVERY = 4, 8, 4
+"""Of how many clips one has its content drawn with other motion, a few frames, its motion with other content, all of
+them, and its action by somebody else, likewise."""
 
 
 @dataclass(frozen=True)
@@ -224,11 +224,11 @@ class Autoencoding(Algorithm):
         return objectives.cycle(seen, z_m)
 
     def action_cycle(self, latents: Latents) -> Tensor | None:
-        """Whether every eighth clip's action is still seen when somebody else shows it; the decoder alone pays.
+        """Whether every fourth clip's action is still seen when somebody else shows it; the decoder alone pays.
 
         The precise codes of a motion are another's as soon as a limb is longer; what is done with it is not.
         """
-        model, some = self.model, slice(None, None, MOTION_CYCLED_EVERY)
+        model, some = self.model, slice(None, None, ACTION_CYCLED_EVERY)
         if latents.action is None or model.action_posterior is None:
             return None
         z_m, action = latents.z_m[some].detach(), latents.action[some].detach()
