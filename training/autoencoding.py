@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from rwae_core.gaussian import Gaussian
@@ -22,7 +22,7 @@ from training.algorithm import Algorithm, computing, frozen
 from training.critics import Critics
 from training.datasets.batch import Batch
 from training.preset import Objective, Preset
-from training.processes import gathered
+from training.processes import gathered, share
 
 COSTS = {
     "squared_error": objectives.squared_error,
@@ -139,10 +139,13 @@ class Autoencoding(Algorithm):
         self, batch: Batch, generator: torch.Generator, progress: float | Tensor
     ) -> tuple[Latents, dict[str, Tensor]]:
         """One batch through inference and generation, and the unweighted terms of its objective."""
-        model, critics, objective = self.model, self.critics, self.chosen.objective
+        model, critics, objective, chosen = self.model, self.critics, self.chosen.objective, self.chosen.views
         seen = self.seen(batch, generator)
-        clip, decoded = seen.clip, self.chosen.views.decoded_frames
+        clip, decoded, depth, mean = seen.clip, chosen.decoded_frames, chosen.decoded_depth, None
         steps = views.random_steps(clip, decoded, generator) if decoded else None
+        if seen.others is not None and (objective.swap or depth > 1):
+            mean = seen.others.flatten(1, 2).mean(1, keepdim=True)
+            clip = views.deepened(clip, mean, depth)
         with computing(clip.device, self.chosen):
             inference = model.infer(
                 seen.motion,
@@ -153,12 +156,14 @@ class Autoencoding(Algorithm):
             )
             latents = inference.latents
             prior = model.motion_prior(latents.z_m, latents.action)
-            found = model.decode(latents, steps)
+            given = self.in_use(seen) if chosen.decoded_means else latents
+            found = model.decode(given, steps)
             recorded = self.recorded_motion(seen) if objective.recording_correlation else None
             content_cycle = self.content_cycle(latents, generator) if objective.content_cycle else None
             motion_cycle = self.motion_cycle(latents, generator) if objective.motion_cycle else None
             action_cycle = self.action_cycle(latents) if objective.action_cycle else None
             companions = self.companions(batch, generator) if objective.action_agreement else None
+            swapped = self.swapped(given, steps) if objective.swap else None
 
         frames = clip if steps is None else views.at_steps(clip, steps)
         # A few frames of a clip stand for all of them.
@@ -180,6 +185,9 @@ class Autoencoding(Algorithm):
             terms["dependence"] = objectives.dependence(critics.dependence, latents.z_c, latents.z_m)
         if recorded is not None:
             terms["recording_correlation"] = objectives.recording_correlation(gathered(recorded))
+        if swapped is not None and mean is not None:
+            intended = frames - mean + of_other_clips(mean)
+            terms["swap"] = COSTS[objective.cost](swapped, intended) * (clip.shape[1] / frames.shape[1])
         if content_cycle is not None:
             terms["content_cycle"] = content_cycle
         if motion_cycle is not None:
@@ -198,6 +206,15 @@ class Autoencoding(Algorithm):
         prior, shape = self.model.content_prior, latents.z_c.shape
         normal = torch.randn(shape, generator=generator, device=latents.z_c.device)
         return prior(normal).draw(prior.noise(normal, generator))
+
+    def in_use(self, seen: Seen) -> Latents:
+        """Codes as they are used: the posteriors' means, z^c of all that is seen of the recording."""
+        heard = seen.content if seen.others is None else torch.cat([seen.content, seen.others.flatten(1, 2)], 1)
+        return self.model.infer(seen.motion, content_clip=heard, of=seen.of, sample=False).latents
+
+    def swapped(self, codes: Latents, steps: Int[Tensor, "B S"] | None) -> Float[Tensor, "B S *frame"]:
+        """Every clip with the content of another one."""
+        return self.model.decode(Latents(of_other_clips(codes.z_c), codes.z_m, codes.action), steps)
 
     def content_cycle(self, latents: Latents, generator: torch.Generator) -> Tensor:
         """Whether every fourth clip's content is still seen when it moves as the prior has it; the decoder alone pays.
@@ -279,6 +296,11 @@ class Autoencoding(Algorithm):
                 self.critics.dependence, gathered(z_c), gathered(z_m)
             )
         return terms
+
+
+def of_other_clips(rows: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+    """What is each clip's, given to the next."""
+    return share(gathered(rows).roll(1, 0))
 
 
 def action_temperature(objective: Objective, progress: float | Tensor) -> float | Tensor:

@@ -44,7 +44,8 @@ METHOD_CONFIG: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
 
 _TERMS = {
     "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "action_kl"}
-    | {"action_agreement", "dependence", "recording_correlation", "content_cycle", "motion_cycle", "action_cycle"},
+    | {"action_agreement", "action_cycle", "swap", "dependence", "recording_correlation"}
+    | {"content_cycle", "motion_cycle"},
     "ds-vae": {"content_kl", "motion_kl", "action_kl"},
     "fhvae": {"content_kl", "motion_kl", "sequence_prior", "discriminative"},
     "mocogan": set[str](),
@@ -59,14 +60,15 @@ class _Section(BaseModel):
 class Objective(_Section):
     """Weights of the terms of `training.objectives`, under their names; a term of weight 0 is not computed.
 
-    `cost` is c(x, G(z)). `recording_correlation` is that of what z^m says in both halves of a recording; it needs
-    windows of it (`Views.content_windows`). `content_cycle` looks at frames that the prior moves, `motion_cycle` at
-    clips of content from its prior, `action_cycle` at swaps. `ramp` is the share of the run over which every weight but
-    the reconstruction's rises from 0, `quiet` the share before, in which they are 0: where the reconstruction does not
-    yet pull at a code, an optimiser that normalises gradients feels the smallest weight as a whole one.
-    `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration, falling geometrically.
-    `action_agreement` is that of two clips that probably show the same. `sequence_prior` and `discriminative` (α) are
-    FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
+    `cost` is c(x, G(z)), and `swap` that of a clip of speech with another one's content, against the clip with the mean
+    spectrum of the other one's recording in place of its own. `recording_correlation` is that of what z^m says in both
+    halves of a recording. Both need windows of it (`Views.content_windows`). `content_cycle` looks at frames that the
+    prior moves, `motion_cycle` at clips of content from its prior, `action_cycle` at swaps. `ramp` is the share of the
+    run over which every weight but the reconstruction's rises from 0, `quiet` the share before, in which they are 0:
+    where the reconstruction does not yet pull at a code, an optimiser that normalises gradients feels the smallest
+    weight as a whole one. `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration, falling
+    geometrically. `action_agreement` is that of two clips that probably show the same. `sequence_prior` and
+    `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
     """
 
     cost: Literal["squared_error", "moving_error", "cross_entropy", "spectral_error"] = "squared_error"
@@ -75,6 +77,7 @@ class Objective(_Section):
     motion_mmd: Weight = 0
     content_kl: Weight = 0
     motion_kl: Weight = 0
+    swap: Weight = 0
     dependence: Weight = 0
     recording_correlation: Weight = 0
     content_cycle: Weight = 0
@@ -103,8 +106,12 @@ class Views(_Section):
     With `content_windows`, content is seen in so many random windows of the clip's recording, and the moments that a
     standardised motion input is freed of are those of four times as many others: were they of the same, z^c would know
     what was taken away, and z^m could say the rest of who speaks. With `new_voices` and `new_clips`, clips and
-    recordings are changed before any view: spoken by others; shifted, zoomed, mirrored and coloured as a whole, of
-    clips that share.
+    recordings are changed before any view: spoken by others; shifted, zoomed, mirrored and coloured as a whole,
+    of a share of the clips.
+    Of each clip `decoded_frames` are decoded (0: all), of spectra with differences from their recording's mean
+    `decoded_depth` times as large as they are. With `decoded_means` the decoder is given what codes are in use, the
+    posteriors' means, z^c of all windows, and not draws; encoders rest (`Schedule.learns`), for nothing would make them
+    leave a code.
     """
 
     content_frames: Annotated[int, Field(ge=0)] = 0
@@ -116,6 +123,8 @@ class Views(_Section):
     new_voices: bool = False
     new_clips: Annotated[float, Field(ge=0, le=1)] = 0
     decoded_frames: Annotated[int, Field(ge=0)] = 0
+    decoded_depth: Annotated[float, Field(ge=1, le=2)] = 1
+    decoded_means: bool = False
 
 
 class Schedule(_Section):
@@ -214,6 +223,15 @@ class Preset(_Section):
         if self.objective.recording_correlation and (not self.views.content_windows or self.schedule.batch < 8):
             raise ValueError(
                 "objective: recording_correlation compares recordings; set views.content_windows, a batch of 8 or more"
+            )
+        if (self.objective.swap or self.views.decoded_depth > 1) and not self.views.content_windows:
+            raise ValueError(
+                "objective.swap and views.decoded_depth ask what a clip's recording is on the whole; set "
+                "views.content_windows"
+            )
+        if self.views.decoded_means and (self.schedule.inner_steps or "encoder" in self.schedule.learns):
+            raise ValueError(
+                "views: with decoded_means nothing makes an encoder leave its codes; set learns = ['decoder']"
             )
         if self.views.motion_voices and getattr(self.model, "motion_input", "frames") != "standardised":
             raise ValueError("views: motion_voices frees motion of the recording; set motion_input = 'standardised'")

@@ -167,7 +167,7 @@ class _GlobalDraws(TorchFunctionMode):
         if func not in self.DRAWS:
             return func(*args, **kwargs)
         *others, (rows, *rest) = args if isinstance(args[-1], Sequence) else (args,)
-        return _share(func(*others, (count() * rows, *rest), **kwargs))
+        return share(func(*others, (count() * rows, *rest), **kwargs))
 
 
 def gathered(rows: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "N ..."]:
@@ -192,7 +192,13 @@ class _Gathered(torch.autograd.Function):
     def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
         # What every process makes of these rows: the mean over processes is taken of parameters' gradients.
         del ctx
-        return _share(_sum(gradient))
+        return share(_sum(gradient))
+
+
+def share(rows: Shaped[Tensor, "N ..."]) -> Shaped[Tensor, "n ..."]:
+    """This process' own of the rows of all."""
+    size = len(rows) // count()
+    return rows[rank() * size : (rank() + 1) * size]
 
 
 def mean(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
@@ -215,8 +221,3 @@ def _sum(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     with _together():
         dist.all_reduce(total)
     return total
-
-
-def _share(rows: Shaped[Tensor, "N ..."]) -> Shaped[Tensor, "n ..."]:
-    share = len(rows) // count()
-    return rows[rank() * share : (rank() + 1) * share]

@@ -105,6 +105,14 @@ def new_voice(
     return heard[:, : clip.shape[1]], heard[:, clip.shape[1] :].view_as(recording)
 
 
+def deepened(clip: Float[Tensor, "B T K"], mean: Float[Tensor, "B 1 K"], depth: float) -> Float[Tensor, "B T K"]:
+    """Each clip with its differences from its recording's mean so many times as large.
+
+    What is decoded of codes is an average over all that they may stand for, and flatter than any of it.
+    """
+    return mean + depth * (clip - mean)
+
+
 def noise(clip: Float[Tensor, "B T K"], generator: torch.Generator) -> Float[Tensor, "B T K"]:
     """Four of every eight clips in a noisier room: steady noise of a random level and colour is added to their power.
 

@@ -79,6 +79,14 @@ def test_a_new_voice_changes_clip_and_recording_alike() -> None:
     assert heard.max() <= 1
 
 
+def test_a_deeper_clip_differs_more_from_the_mean_alone() -> None:
+    clip = torch.rand(4, 5, 200, generator=seeded())
+    mean = clip.mean(1, keepdim=True)
+    deep = views.deepened(clip, mean, 1.5)
+    torch.testing.assert_close(deep.mean(1, keepdim=True), mean)
+    torch.testing.assert_close(deep.std(1), 1.5 * clip.std(1))
+
+
 def test_noise_fills_what_is_below_it_and_leaves_what_is_above() -> None:
     quiet = views.noise(torch.full((400, 50, 200), 0.0), seeded())
     level = quiet.mean((1, 2))  # of log-power that is distributed exponentially: 2.5 dB below its mean
