@@ -249,7 +249,7 @@ class Autoencoding(Algorithm):
         if latents.action is None or model.action_posterior is None:
             return None
         z_m, action = latents.z_m[some].detach(), latents.action[some].detach()
-        others = latents.z_c.roll(-1, 0)[some].detach()  # of the same process as they
+        others = of_other_clips(latents.z_c)[some].detach()
         swapped = model.decode(Latents(others, z_m, action))
         with frozen(model.frame_encoder), frozen(model.motion_posterior), frozen(model.action_posterior):
             seen = model.encode_motion(swapped.clamp(0, 1)).action
