@@ -208,8 +208,8 @@ def action_cycle(seen: Float[Tensor, "B A"], actions: Float[Tensor, "B A"]) -> S
         seen: Probabilities of the actions of the swaps.
         actions: What they were drawn of.
     """
-    # A swap that is taken for another action for sure has the most to learn.
-    return -(actions * seen.clamp_min(1e-30).log()).sum(1).mean()
+    # A swap that is surely taken for another action is left alone: its gradients were as large as all others together.
+    return -(actions * seen.clamp_min(1e-6).log()).sum(1).mean()
 
 
 def action_kl(posterior: GumbelSoftmax, log_action: Float[Tensor, "B A"]) -> Scalar:
