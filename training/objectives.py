@@ -47,8 +47,8 @@ def squared_error(found: Float[Tensor, "B T *frame"], clip: Float[Tensor, "B T *
 def moving_error(found: Float[Tensor, "B T C H W"], clip: Float[Tensor, "B T C H W"]) -> Scalar:
     """c(x, G(z)) of eq. 9 for people before a wall: squared error, of what moves counted up to five times.
 
-    Σ (1 + 4 min(1, |x_t − mean_t x| / 0.1)) (x − x̂)², the distance of a pixel from its mean over the frames averaged
-    over channels; averaged over clips. Most of a frame is wall, and what is done is seen in a few pixels of an arm.
+    Σ (1 + 4 min(1, d / 0.1)) (x − x̂)², d how far a pixel is from its mean over the frames, averaged over channels; all
+    averaged over clips. Most of a frame is wall, and what is done is seen in a few pixels of an arm.
     """
     moved = (clip - clip.mean(1, keepdim=True)).abs().mean(2, keepdim=True) / MOVED
     return ((1 + MOVING * moved.clamp_max(1)) * (found - clip).square()).sum() / len(clip)
