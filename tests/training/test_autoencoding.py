@@ -64,3 +64,60 @@ def test_what_cannot_be_had_is_refused() -> None:
         changed |= {"views": changed["views"] | {"content_windows": 0}}
         with pytest.raises(ValueError, match=r"set views\.content_windows"):
             Preset.model_validate(changed)
+
+
+def people(name: str, **views: object) -> tuple[Autoencoding, Batch]:
+    """A preset of human actions with narrow networks, on clips of noise."""
+    raw: dict[str, Any] = preset.load(name).model_dump()
+    raw["model"] |= {"frames": 3, "hidden_dim": 16, "patch_widths": (4, 4, 4), "content_components": 2}
+    raw["model"]["frame_networks"] |= {"encoder_widths": (4, 4, 4), "decoder_widths": (4, 4, 4, 4)}
+    raw["views"] |= views
+    torch.manual_seed(0)
+    chosen = Preset.model_validate(raw)
+    assert isinstance(chosen.model, ModelConfig)
+    clips = torch.rand(8, 3, 3, 64, 64)
+    return Autoencoding(RWAE(chosen.model), chosen), Batch(torch.arange(8), clips, {}, clips.roll(1, 0)[:, None])
+
+
+@pytest.mark.parametrize(("name", "anew"), [("human-actions-named", True), ("human-actions-apart", False)])
+def test_what_names_the_actions_of_codes_at_rest_begins_anew(name: str, anew: bool) -> None:
+    algorithm, batch = people(name)
+    posterior = algorithm.model.action_posterior
+    assert posterior is not None
+    before = [parameter.clone() for parameter in posterior.parameters()]
+    algorithm.start(lambda: batch, frozenset(dict(algorithm.model.named_children())))
+    same = [torch.equal(a, b) for a, b in zip(before, posterior.parameters(), strict=True)]
+    assert not any(same) if anew else all(same)
+
+
+def test_swaps_are_asked_for_the_action_of_their_motion_and_the_decoder_alone_pays() -> None:
+    algorithm, batch = people("human-actions-sharp", new_clips=0)
+    model = algorithm.model
+    for modules in algorithm.parts().values():
+        for module in modules:
+            module.requires_grad_(False)
+    model.decoder.requires_grad_(True)
+    found = terms(algorithm, batch)
+    latents = model.infer(
+        batch.clips,
+        content_clip=algorithm.seen(batch, (generator := torch.Generator().manual_seed(0))).content,
+        generator=generator,
+        action_temperature=0.5,
+    ).latents
+    assert latents.action is not None
+    expected = algorithm.action_cycle(latents)
+    assert expected is not None
+    swapped = model.decode(Latents(latents.z_c.roll(1, 0)[::4], latents.z_m[::4], latents.action[::4]))
+    seen = model.encode_motion(swapped.clamp(0, 1)).action
+    assert seen is not None
+    torch.testing.assert_close(expected, objectives.action_cycle(seen, latents.action[::4]))
+    found["action_cycle"].backward()
+    assert all(parameter.grad is None for parameter in model.motion_posterior.parameters())
+    assert any(parameter.grad is not None and parameter.grad.any() for parameter in model.decoder.parameters())
+
+
+def test_a_share_of_the_clips_is_new() -> None:
+    for share, changed in ((0.0, {0}), (0.5, set(range(1, 8))), (1.0, {8})):
+        algorithm, batch = people("human-actions-sharp", new_clips=share)
+        clip = algorithm.seen(batch, torch.Generator().manual_seed(0)).clip
+        assert (clip != batch.clips).flatten(1).any(1).sum().item() in changed
