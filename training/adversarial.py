@@ -21,7 +21,7 @@ from training.algorithm import Algorithm, computing, frozen
 from training.baselines.mocogan import MoCoGAN, MoCoGANConfig
 from training.batch_norm import BatchNorm
 from training.datasets.batch import Batch
-from training.objectives import Scalar
+from training.objectives import Scalar, discriminator_loss, generator_loss
 from training.preset import Preset
 
 NOISE = 0.1
@@ -136,16 +136,6 @@ class Adversarial(Algorithm):
 def one_frame(clip: Float[Tensor, "B T C H W"], generator: torch.Generator) -> Float[Tensor, "B 1 C H W"]:
     """A random frame of each clip."""
     return views.at_steps(clip, views.random_steps(clip, 1, generator))
-
-
-def discriminator_loss(real: Float[Tensor, "*patches"], generated: Float[Tensor, "*patches"]) -> Scalar:
-    """−E ln D(x) − E ln(1 − D(x̃)) of logits, in nats: 2 ln 2 at chance, 0 where all is told apart."""
-    return functional.softplus(-real).mean() + functional.softplus(generated).mean()
-
-
-def generator_loss(generated: Float[Tensor, "*patches"]) -> Scalar:
-    """−E ln D(x̃) of logits, in nats, which does not saturate (Goodfellow et al. 2014): ln 2 at chance."""
-    return functional.softplus(-generated).mean()
 
 
 def action_information(logits: Float[Tensor, "B A"], action: Float[Tensor, "B A"]) -> Scalar:

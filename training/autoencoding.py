@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -39,6 +40,9 @@ CONTENT_CYCLED_EVERY, MOTION_CYCLED_EVERY, ACTION_CYCLED_EVERY = 4, 8, 4
 """Of how many clips one has its content drawn with other motion, a few frames, its motion with other content, all of
 them, and its action by somebody else, likewise."""
 
+PRIOR_DRAWN = 4
+"""Draws of the prior that are asked for their action, for each clip of a batch."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -53,6 +57,16 @@ class Seen:
     content: Float[Tensor, "B S *frame"]
     of: Float[Tensor, "B 2 *seen"] | None
     others: Float[Tensor, "B W T *frame"] | None
+
+
+Part = TypeVar("Part")
+
+
+class Frames(NamedTuple):
+    """Frames of clips, and what is done in each clip where the model has actions."""
+
+    frames: Float[Tensor, "B S C H W"]
+    action: Float[Tensor, "B A"] | None
 
 
 class Autoencoding(Algorithm):
@@ -108,9 +122,9 @@ class Autoencoding(Algorithm):
     ) -> dict[str, Tensor]:
         """The terms of eq. 9 and, where the critics move, what they minimise on the same codes."""
         with frozen(self.critics):
-            latents, terms = self.model_terms(batch, generator, progress)
+            latents, shown, terms = self.model_terms(batch, generator, progress)
         if "critic" in phase:
-            terms |= self.critic_terms(latents, generator)
+            terms |= self.critic_terms(latents, shown, generator)
         return terms
 
     def seen(self, batch: Batch, generator: torch.Generator) -> Seen:
@@ -137,8 +151,8 @@ class Autoencoding(Algorithm):
 
     def model_terms(
         self, batch: Batch, generator: torch.Generator, progress: float | Tensor
-    ) -> tuple[Latents, dict[str, Tensor]]:
-        """One batch through inference and generation, and the unweighted terms of its objective."""
+    ) -> tuple[Latents, tuple[Frames, Frames], dict[str, Tensor]]:
+        """One batch through inference and generation: codes, frames filmed and drawn, the unweighted terms."""
         model, critics, objective, chosen = self.model, self.critics, self.chosen.objective, self.chosen.views
         seen = self.seen(batch, generator)
         clip, decoded, depth, mean = seen.clip, chosen.decoded_frames, chosen.decoded_depth, None
@@ -159,13 +173,16 @@ class Autoencoding(Algorithm):
             given = self.in_use(seen) if chosen.decoded_means else latents
             found = model.decode(given, steps)
             recorded = self.recorded_motion(seen) if objective.recording_correlation else None
-            content_cycle = self.content_cycle(latents, generator) if objective.content_cycle else None
-            motion_cycle = self.motion_cycle(latents, generator) if objective.motion_cycle else None
-            action_cycle = self.action_cycle(latents) if objective.action_cycle else None
+            cycles = self.cycles(latents, generator)
             companions = self.companions(batch, generator) if objective.action_agreement else None
             swapped = self.swapped(given, steps) if objective.swap else None
 
         frames = clip if steps is None else views.at_steps(clip, steps)
+        filmed, drawn = Frames(frames, latents.action), Frames(found, latents.action)
+        if critics.frames is not None:
+            with computing(clip.device, self.chosen):
+                drawn = self.drawn(drawn, latents, steps, generator)
+                frame_gan = objectives.generator_loss(critics.frames(*drawn))
         # A few frames of a clip stand for all of them.
         error = COSTS[objective.cost](found, frames) * (clip.shape[1] / frames.shape[1])
         terms = {
@@ -183,23 +200,20 @@ class Autoencoding(Algorithm):
             terms["content_gan"] = objectives.jensen_shannon(critics.discriminator, latents.z_c, prior_z_c)
         if critics.dependence is not None:
             terms["dependence"] = objectives.dependence(critics.dependence, latents.z_c, latents.z_m)
+        if critics.frames is not None:
+            terms["frame_gan"] = frame_gan
         if recorded is not None:
             terms["recording_correlation"] = objectives.recording_correlation(gathered(recorded))
         if swapped is not None and mean is not None:
             intended = frames - mean + of_other_clips(mean)
             terms["swap"] = COSTS[objective.cost](swapped, intended) * (clip.shape[1] / frames.shape[1])
-        if content_cycle is not None:
-            terms["content_cycle"] = content_cycle
-        if motion_cycle is not None:
-            terms["motion_cycle"] = motion_cycle
-        if action_cycle is not None:
-            terms["action_cycle"] = action_cycle
+        terms |= cycles
         if inference.action is not None and inference.log_action is not None:
             terms["action_kl"] = objectives.action_kl(inference.action, inference.log_action)
         if companions is not None and inference.action is not None:
             probabilities = gathered(inference.action.probabilities)
             terms["action_agreement"] = objectives.action_agreement(probabilities, gathered(companions))
-        return latents, terms
+        return latents, (filmed, drawn), terms
 
     def content_draws(self, latents: Latents, generator: torch.Generator) -> Float[Tensor, "B Dc"]:
         """As many draws from P(z^c) as there are codes."""
@@ -215,6 +229,13 @@ class Autoencoding(Algorithm):
     def swapped(self, codes: Latents, steps: Int[Tensor, "B S"] | None) -> Float[Tensor, "B S *frame"]:
         """Every clip with the content of another one."""
         return self.model.decode(Latents(of_other_clips(codes.z_c), codes.z_m, codes.action), steps)
+
+    def cycles(self, latents: Latents, generator: torch.Generator) -> dict[str, Tensor]:
+        """The terms of the objective that see drawn clips and codes anew."""
+        known = (self.content_cycle, self.motion_cycle, self.action_cycle, self.drawn_action)
+        return {
+            each.__name__: each(latents, generator) for each in known if getattr(self.chosen.objective, each.__name__)
+        }
 
     def content_cycle(self, latents: Latents, generator: torch.Generator) -> Tensor:
         """Whether every fourth clip's content is still seen when it moves as the prior has it; the decoder alone pays.
@@ -240,20 +261,43 @@ class Autoencoding(Algorithm):
             seen = model.motion_seen(model.decode(drawn).clamp(0, 1), z_m)
         return objectives.cycle(seen, z_m)
 
-    def action_cycle(self, latents: Latents) -> Tensor | None:
+    def action_cycle(self, latents: Latents, generator: torch.Generator) -> Tensor:
         """Whether every fourth clip's action is still seen when somebody else shows it; the decoder alone pays.
 
         The precise codes of a motion are another's as soon as a limb is longer; what is done with it is not.
         """
+        del generator
         model, some = self.model, slice(None, None, ACTION_CYCLED_EVERY)
-        if latents.action is None or model.action_posterior is None:
-            return None
-        z_m, action = latents.z_m[some].detach(), latents.action[some].detach()
-        others = of_other_clips(latents.z_c)[some].detach()
-        swapped = model.decode(Latents(others, z_m, action))
-        with frozen(model.frame_encoder), frozen(model.motion_posterior), frozen(model.action_posterior):
+        z_m, action = latents.z_m[some].detach(), present(latents.action)[some].detach()
+        swapped = model.decode(Latents(of_other_clips(latents.z_c)[some].detach(), z_m, action))
+        with frozen(model.frame_encoder), frozen(model.motion_posterior), frozen(present(model.action_posterior)):
             seen = model.encode_motion(swapped.clamp(0, 1)).action
-        return None if seen is None else objectives.action_cycle(seen, action)
+        return objectives.action_cycle(present(seen), action)
+
+    def drawn_action(self, latents: Latents, generator: torch.Generator) -> Tensor:
+        """Whether what the prior draws for an action is seen to be of it, four draws a clip; the prior alone pays."""
+        clips, steps = latents.z_m.shape[:2]
+        drawn = self.model.sample(PRIOR_DRAWN * clips, steps, generator)
+        with frozen(posterior := present(self.model.action_posterior)):
+            seen = posterior(drawn.z_m).softmax(-1)
+        return objectives.action_cycle(seen, present(drawn.action))
+
+    def drawn(
+        self, found: Frames, latents: Latents, steps: Int[Tensor, "B S"] | None, generator: torch.Generator
+    ) -> Frames:
+        """What is decoded, half as many swaps and half as many clips of the priors; of these the decoder alone pays."""
+        model, some = self.model, slice(None, None, 2)
+        with torch.no_grad():
+            z_c, z_m = of_other_clips(latents.z_c)[some], latents.z_m[some]
+            new = model.sample(len(z_c), z_m.shape[1], generator)
+            action = None
+            if latents.action is not None and new.action is not None:
+                action = torch.cat([latents.action[some], new.action])
+            codes = Latents(torch.cat([z_c, new.z_c]), torch.cat([z_m, new.z_m]), action)
+        at = None if steps is None else steps[some].repeat(2, 1)
+        frames = torch.cat([found.frames, model.decode(codes, at)])
+        told = None if found.action is None or action is None else torch.cat([found.action, action])
+        return Frames(frames, told)
 
     def companions(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, "B W A"] | None:
         """What is said of the action of clips that probably show the same, seen by the same views drawn anew."""
@@ -277,8 +321,10 @@ class Autoencoding(Algorithm):
         inference = self.model.infer(halves.flatten(0, 2), of=of, sample=False)
         return objectives.over_time(inference.motion.mean.unflatten(0, (-1, 2, windows)))
 
-    def critic_terms(self, latents: Latents, generator: torch.Generator) -> dict[str, Tensor]:
-        """What the critics minimise on the codes of a batch, which they cannot change."""
+    def critic_terms(
+        self, latents: Latents, shown: tuple[Frames, Frames], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """What the critics minimise on the codes of a batch and on frames filmed and drawn, which they leave."""
         z_c, z_m = latents.z_c.detach(), latents.z_m.detach()
         terms = {}
         if self.critics.content is not None:
@@ -295,7 +341,20 @@ class Autoencoding(Algorithm):
             terms["dependence_critic"] = objectives.dependence_critic_loss(
                 self.critics.dependence, gathered(z_c), gathered(z_m)
             )
+        if (frames := self.critics.frames) is not None:
+            with computing(z_c.device, self.chosen):
+                real, generated = (
+                    frames(*(None if part is None else part.detach() for part in each)) for each in shown
+                )
+            terms["frame_critic"] = objectives.discriminator_loss(real, generated)
         return terms
+
+
+def present(part: Part | None) -> Part:
+    """What models with actions have; the preset of one without cannot ask for it."""
+    if part is None:
+        raise ValueError("only models with actions have this")
+    return part
 
 
 def of_other_clips(rows: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:

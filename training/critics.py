@@ -1,6 +1,6 @@
 """Networks that are trained against the encoder and never shipped.
 
-Shapes: n samples, D dimensions of a code.
+Shapes: n samples, D dimensions of a code; B clips, S frames of each, A actions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from rwae_core.config import ModelConfig
+from rwae_core.precision import at_least_single
 from training.preset import Objective
 
 
@@ -60,6 +61,36 @@ class DependenceCritic(nn.Module):
         return self.layers(torch.cat([z_c, z_m.flatten(1)], dim=1)).squeeze(1)
 
 
+class FrameDiscriminator(nn.Module):
+    """Logits of "filmed and not drawn" for each of 4×4 places of a frame, told what is done in it.
+
+    Spectrally normalised convolutions of stride 2 halve a frame to 4×4; to what they see, a projection of the action's
+    probabilities on it is added (Miyato & Koyama 2018).
+    """
+
+    def __init__(self, channels: int, size: int, actions: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before, side = channels, size
+        while side > 4:
+            after, side = min(128, 48 << (len(layers) // 2)), side // 2
+            layers += [spectral_norm(nn.Conv2d(before, after, 4, 2, 1)), nn.LeakyReLU(0.2)]
+            before = after
+        self.layers = nn.Sequential(*layers)
+        self.filmed = spectral_norm(nn.Conv2d(before, 1, 1))
+        self.action = spectral_norm(nn.Linear(actions, before, bias=False)) if actions else None
+
+    def forward(
+        self, frames: Float[Tensor, "B S C H W"], action: Float[Tensor, "B A"] | None
+    ) -> Float[Tensor, "B S h w"]:
+        seen = self.layers(2 * frames.flatten(0, 1) - 1)
+        logits = self.filmed(seen).squeeze(1)
+        if self.action is not None and action is not None:
+            told = self.action(action).repeat_interleave(frames.shape[1], 0)
+            logits = logits + torch.einsum("nkhw,nk->nhw", seen, told)
+        return at_least_single(logits).unflatten(0, frames.shape[:2])
+
+
 class Critics(nn.Module):
     """The critics that a preset's objective needs."""
 
@@ -70,3 +101,4 @@ class Critics(nn.Module):
         self.dependence = (
             DependenceCritic(model.content_dim, model.motion_dim, model.frames) if objective.dependence else None
         )
+        self.frames = FrameDiscriminator(model.channels, model.size, model.actions) if objective.frame_gan else None

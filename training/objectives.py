@@ -182,6 +182,16 @@ def gradient_penalty(
     return gradient.square().sum(1).mean()
 
 
+def discriminator_loss(real: Float[Tensor, "*filmed"], generated: Float[Tensor, "*drawn"]) -> Scalar:
+    """−E ln D(x) − E ln(1 − D(x̃)) of logits, in nats: 2 ln 2 at chance, 0 where all is told apart."""
+    return functional.softplus(-real).mean() + functional.softplus(generated).mean()
+
+
+def generator_loss(generated: Float[Tensor, "*patches"]) -> Scalar:
+    """−E ln D(x̃) of logits, in nats, which does not saturate (Goodfellow et al. 2014): ln 2 at chance."""
+    return functional.softplus(-generated).mean()
+
+
 def action_agreement(actions: Float[Tensor, "B A"], companions: Float[Tensor, "B W A"]) -> Scalar:
     """How little clips that probably show the same agree on their action, −E ln Σ_k a_k ã_k, less λ H(E a), λ = 5.
 

@@ -44,8 +44,8 @@ METHOD_CONFIG: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
 
 _TERMS = {
     "rwae": {"content_mmd", "content_gan", "motion_mmd", "content_kl", "motion_kl", "action_kl"}
-    | {"action_agreement", "action_cycle", "swap", "dependence", "recording_correlation"}
-    | {"content_cycle", "motion_cycle"},
+    | {"action_agreement", "action_cycle", "drawn_action", "swap", "dependence", "recording_correlation"}
+    | {"content_cycle", "motion_cycle", "frame_gan"},
     "ds-vae": {"content_kl", "motion_kl", "action_kl"},
     "fhvae": {"content_kl", "motion_kl", "sequence_prior", "discriminative"},
     "mocogan": set[str](),
@@ -60,15 +60,17 @@ class _Section(BaseModel):
 class Objective(_Section):
     """Weights of the terms of `training.objectives`, under their names; a term of weight 0 is not computed.
 
-    `cost` is c(x, G(z)), and `swap` that of a clip of speech with another one's content, against the clip with the mean
-    spectrum of the other one's recording in place of its own. `recording_correlation` is that of what z^m says in both
-    halves of a recording. Both need windows of it (`Views.content_windows`). `content_cycle` looks at frames that the
-    prior moves, `motion_cycle` at clips of content from its prior, `action_cycle` at swaps. `ramp` is the share of the
-    run over which every weight but the reconstruction's rises from 0, `quiet` the share before, in which they are 0:
-    where the reconstruction does not yet pull at a code, an optimiser that normalises gradients feels the smallest
-    weight as a whole one. `action_temperature` is τ of the Gumbel-softmax at the first and the last iteration, falling
-    geometrically. `action_agreement` is that of two clips that probably show the same. `sequence_prior` and
-    `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
+    `cost` is c(x, G(z)), and `swap` that of a clip of speech with another one's content, against the clip with the
+    mean spectrum of the other one's recording in place of its own. `recording_correlation` is that of what z^m says
+    in both halves of a recording. Both need windows of it (`Views.content_windows`). `content_cycle` looks at
+    frames that the prior moves, `motion_cycle` at clips of content from its prior, `action_cycle` at swaps,
+    `drawn_action` at codes of the motion's prior. `frame_gan` is that of frames, decoded, swapped and of the
+    priors, that are to pass for filmed ones; its critic learns wherever the schedule's `learns` has it. `ramp` is
+    the share of the run over which every weight but the reconstruction's rises from 0, `quiet` the share before, in
+    which they are 0: where the reconstruction does not yet pull at a code, an optimiser that normalises gradients
+    feels the smallest weight as a whole one. `action_temperature` is τ of the Gumbel-softmax at the first and the
+    last iteration, falling geometrically. `action_agreement` is that of two clips that probably show the same.
+    `sequence_prior` and `discriminative` (α) are FHVAE's, whose reconstruction is a likelihood whatever the `cost`.
     """
 
     cost: Literal["squared_error", "moving_error", "cross_entropy", "spectral_error"] = "squared_error"
@@ -83,6 +85,8 @@ class Objective(_Section):
     content_cycle: Weight = 0
     motion_cycle: Weight = 0
     action_cycle: Weight = 0
+    drawn_action: Weight = 0
+    frame_gan: Weight = 0
     action_kl: Weight = 0
     action_agreement: Weight = 0
     sequence_prior: Weight = 0
@@ -216,6 +220,11 @@ class Preset(_Section):
                 "objective: motion_cycle and action_cycle ask a motion posterior of frames; set motion_input = "
                 "'frames' or 'contrast'"
             )
+        if self.objective.frame_gan and (speech or "critic" not in self.schedule.learns):
+            raise ValueError(
+                "objective: frame_gan has a critic of video's frames that learns; leave it out for speech, and name "
+                "'critic' in the schedule's learns"
+            )
         if self.objective.cost == "spectral_error" and not speech:
             raise ValueError("objective: cost = 'spectral_error' is for speech; pixels take 'squared_error'")
         if self.objective.cost == "moving_error" and speech:
@@ -248,7 +257,9 @@ class Preset(_Section):
     def _terms_are_the_methods(self) -> Self:
         method = _method(self.model)
         known = _TERMS[method] - (
-            set() if getattr(self.model, "actions", 0) else {"action_kl", "action_agreement", "action_cycle"}
+            set()
+            if getattr(self.model, "actions", 0)
+            else {"action_kl", "action_agreement", "action_cycle", "drawn_action"}
         )
         if unknown := self.objective.weights(1.0).keys() - known:
             raise ValueError(

@@ -1,5 +1,6 @@
 """What the decoder is given and what is asked of it, term by term."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from rwae_core.config import ModelConfig
 from rwae_core.latents import Latents
 from rwae_core.model import RWAE
 from training import objectives, preset
+from training.algorithm import frozen
 from training.autoencoding import Autoencoding
+from training.critics import FrameDiscriminator
 from training.datasets.batch import Batch
 from training.preset import Preset
 
@@ -105,8 +108,7 @@ def test_swaps_are_asked_for_the_action_of_their_motion_and_the_decoder_alone_pa
         action_temperature=0.5,
     ).latents
     assert latents.action is not None
-    expected = algorithm.action_cycle(latents)
-    assert expected is not None
+    expected = algorithm.action_cycle(latents, torch.Generator())
     swapped = model.decode(Latents(latents.z_c.roll(1, 0)[::4], latents.z_m[::4], latents.action[::4]))
     seen = model.encode_motion(swapped.clamp(0, 1)).action
     assert seen is not None
@@ -121,3 +123,96 @@ def test_a_share_of_the_clips_is_new() -> None:
         algorithm, batch = people("human-actions-sharp", new_clips=share)
         clip = algorithm.seen(batch, torch.Generator().manual_seed(0)).clip
         assert (clip != batch.clips).flatten(1).any(1).sum().item() in changed
+
+
+def drawing() -> tuple[Autoencoding, Batch]:
+    """`human-actions-sharp` with its discriminator of frames, on clips as they are."""
+    algorithm, batch = people("human-actions-sharp", new_clips=0, decoded_frames=2)
+    assert algorithm.critics.frames is not None
+    return algorithm, batch
+
+
+def only(algorithm: Autoencoding, *parts: str) -> None:
+    for name, modules in algorithm.parts().items():
+        for module in modules:
+            module.requires_grad_(name in parts)
+
+
+def moved(modules: list[torch.nn.Module]) -> bool:
+    return any(each.grad is not None and bool(each.grad.any()) for module in modules for each in module.parameters())
+
+
+def test_frames_that_are_decoded_swapped_and_of_the_priors_are_to_pass_for_filmed_ones() -> None:
+    algorithm, batch = drawing()
+    only(algorithm, "decoder", "critic")
+    parts = algorithm.parts()
+    _, (filmed, drawn), found = algorithm.model_terms(batch, torch.Generator().manual_seed(0), 0.5)
+    assert filmed.frames.shape == (8, 2, 3, 64, 64)
+    assert drawn.frames.shape == (16, 2, 3, 64, 64)
+    assert drawn.action is not None
+    torch.testing.assert_close(drawn.action.sum(1), torch.ones(16))
+    assert drawn.action[12:].eq(0).logical_or(drawn.action[12:].eq(1)).all()  # the priors' are certain
+    assert (batch.clips[:, None] - filmed.frames[:, :, None]).abs().flatten(3).amax(3).amin(2).max() == 0
+
+    with frozen(algorithm.critics):
+        found["frame_gan"].backward()
+    assert moved(parts["decoder"])
+
+    algorithm.zero_grad()
+    found = algorithm.terms(frozenset({"decoder", "critic"}), batch, torch.Generator().manual_seed(0), 0.5)
+    found["frame_gan"].backward(retain_graph=True)
+    assert not moved(parts["critic"])
+    algorithm.zero_grad()
+    found["frame_critic"].backward()
+    assert moved(parts["critic"])
+    assert not moved(parts["decoder"])
+
+
+def test_the_discriminator_tells_filmed_frames_and_what_they_are_said_to_show() -> None:
+    torch.manual_seed(0)
+    discriminator = FrameDiscriminator(3, 64, 2)
+    optimiser = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
+    action = torch.eye(2).repeat(8, 1)
+    # Left halves are bright in one action, right halves in the other; what is drawn is said to show the other.
+    frames = torch.zeros(16, 2, 3, 64, 64)
+    frames[::2, ..., :32] = 1
+    frames[1::2, ..., 32:] = 1
+    for _ in range(60):
+        loss = objectives.discriminator_loss(discriminator(frames, action), discriminator(frames, action.flip(1)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert discriminator(frames, action).shape == (16, 2, 4, 4)
+    assert loss.item() < 0.5 < 2 * math.log(2)
+    alone = FrameDiscriminator(1, 32, 0)
+    assert alone(torch.rand(2, 3, 1, 32, 32), None).shape == (2, 3, 4, 4)
+
+
+def test_what_the_prior_draws_for_an_action_is_asked_for_it_and_the_prior_alone_pays() -> None:
+    algorithm, batch = drawing()
+    only(algorithm, "decoder")
+    found = terms(algorithm, batch)
+    model = algorithm.model
+    assert model.action_posterior is not None
+    found["drawn_action"].backward()
+    assert moved([model.prior])
+    assert not moved([model.decoder, model.content_prior, model.action_posterior])
+
+    latents = model.encode(batch.clips)
+    drawn = model.sample(32, 3, torch.Generator().manual_seed(3))
+    assert drawn.action is not None
+    seen = model.action_posterior(drawn.z_m).softmax(-1)
+    expected = -(seen.log() * drawn.action).sum(1).mean()
+    torch.testing.assert_close(algorithm.drawn_action(latents, torch.Generator().manual_seed(3)), expected)
+
+
+def test_a_discriminator_of_frames_that_cannot_be_had_is_refused() -> None:
+    raw = preset.load("human-actions-sharp").model_dump()
+    with pytest.raises(ValueError, match="'critic' in the schedule's learns"):
+        Preset.model_validate(raw | {"schedule": raw["schedule"] | {"learns": ("decoder",)}})
+    raw = preset.load("librispeech").model_dump()
+    with pytest.raises(ValueError, match="leave it out for speech"):
+        Preset.model_validate(raw | {"objective": raw["objective"] | {"frame_gan": 1.0}})
+    raw = preset.load("sprites").model_dump()
+    with pytest.raises(ValueError, match="drawn_action"):
+        Preset.model_validate(raw | {"objective": raw["objective"] | {"drawn_action": 1.0}})

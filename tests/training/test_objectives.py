@@ -416,3 +416,21 @@ def test_the_correlation_of_recordings_is_what_an_analysis_of_variance_says_and_
     assert found.item() == 0
     assert same.grad is not None
     assert same.grad.isfinite().all()
+
+
+def test_discriminators_descend_the_values_computed_by_hand() -> None:
+    """Odds 3 and 1/3 are probabilities 3/4 and 1/4."""
+    real, generated = torch.tensor([3.0, 1.0]).log(), torch.tensor([1 / 3, 1.0]).log()
+    found = objectives.discriminator_loss(real, generated)
+    assert found.item() == pytest.approx(-(math.log(3 / 4) + math.log(1 / 2)), rel=1e-6)
+    found = objectives.generator_loss(generated)
+    assert found.item() == pytest.approx(-(math.log(1 / 4) + math.log(1 / 2)) / 2, rel=1e-6)
+
+
+def test_sure_discriminators_make_neither_nan_nor_a_vanishing_gradient() -> None:
+    logits = torch.tensor([-1e4, 1e4], requires_grad=True)
+    losses = [objectives.generator_loss(logits), objectives.discriminator_loss(logits, logits)]
+    assert [loss.item() for loss in losses] == [5e3, 1e4]
+    losses[0].backward()
+    assert logits.grad is not None
+    assert logits.grad.tolist() == [-0.5, 0.0]
