@@ -81,14 +81,17 @@ class Autoencoding(Algorithm):
         self.chosen = chosen
         inner = frozenset({"critic", "encoder", "action"})
         steps = chosen.schedule.inner_steps
-        self.phases = (*[inner] * steps, frozenset({"decoder"})) if steps else (frozenset(chosen.schedule.learns),)
+        outer = frozenset({"decoder", "prior"})
+        learns = frozenset(chosen.schedule.learns)
+        self.phases = (*[inner] * steps, outer) if steps else (learns | outer if "decoder" in learns else learns,)
 
     def parts(self) -> dict[str, list[nn.Module]]:
         model = self.model
         return {
             "encoder": [model.frame_encoder, model.content_posterior, model.motion_posterior],
             "action": [] if model.action_posterior is None else [model.action_posterior],
-            "decoder": [model.decoder, model.prior, model.content_prior],
+            "decoder": [model.decoder],
+            "prior": [model.prior, model.content_prior],
             "critic": [self.critics],
         }
 

@@ -136,13 +136,19 @@ class Schedule(_Section):
 
     With `inner_steps` = L > 0 an iteration is that of Algorithms 1 and 2: L updates of critic and encoders, each on a
     batch of its own, then one of decoder and prior. With 0, one update of everything, or of the parts that it `learns`:
-    the decoder alone, from weights whose codes are to stay what they are, or with it what names the action of z^m.
+    the decoder with the priors, or the priors alone, from weights whose codes are to stay what they are, or with them
+    what names the action of z^m.
     """
 
     iterations: Count
     batch: Count
     inner_steps: Annotated[int, Field(ge=0)] = 0
-    learns: tuple[Literal["critic", "encoder", "action", "decoder"], ...] = ("critic", "encoder", "action", "decoder")
+    learns: tuple[Literal["critic", "encoder", "action", "decoder", "prior"], ...] = (
+        "critic",
+        "encoder",
+        "action",
+        "decoder",
+    )
     decoder_rate: Rate
     encoder_rate: Rate
     critic_rate: Rate
@@ -159,7 +165,7 @@ class Schedule(_Section):
 
     @model_validator(mode="after")
     def _alternating_is_all(self) -> Self:
-        if not self.learns or (self.inner_steps and len(set(self.learns)) < 4):
+        if not self.learns or (self.inner_steps and len({*self.learns} - {"prior"}) < 4):
             raise ValueError("learns names the parts that one update moves; with inner_steps leave it out")
         return self
 
@@ -167,6 +173,11 @@ class Schedule(_Section):
     def action_rate(self) -> float:
         """That of the encoders, of which the action's posterior is one."""
         return self.encoder_rate
+
+    @property
+    def prior_rate(self) -> float:
+        """That of the decoder, which the priors have always learned with."""
+        return self.decoder_rate
 
     def rate_factor(self, iteration: int) -> float:
         """What the learning rates are multiplied with: ÷2 and then ÷5 more, or a cosine after a short warm-up."""

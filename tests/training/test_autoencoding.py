@@ -190,7 +190,7 @@ def test_the_discriminator_tells_filmed_frames_and_what_they_are_said_to_show() 
 
 def test_what_the_prior_draws_for_an_action_is_asked_for_it_and_the_prior_alone_pays() -> None:
     algorithm, batch = drawing()
-    only(algorithm, "decoder")
+    only(algorithm, "decoder", "prior")
     found = terms(algorithm, batch)
     model = algorithm.model
     assert model.action_posterior is not None
@@ -216,3 +216,12 @@ def test_a_discriminator_of_frames_that_cannot_be_had_is_refused() -> None:
     raw = preset.load("sprites").model_dump()
     with pytest.raises(ValueError, match="drawn_action"):
         Preset.model_validate(raw | {"objective": raw["objective"] | {"drawn_action": 1.0}})
+
+
+def test_the_priors_learn_with_the_decoder_or_alone() -> None:
+    sharp, likely = (people(name)[0] for name in ("human-actions-sharp", "human-actions-likely"))
+    assert sharp.phases == (frozenset({"decoder", "critic", "prior"}),)
+    assert likely.phases == (frozenset({"prior"}),)
+    learned = {id(each) for module in likely.parts()["prior"] for each in module.parameters()}
+    names = {name for name, each in likely.model.named_parameters() if id(each) in learned}
+    assert {name.split(".")[0] for name in names} == {"prior", "content_prior"}
