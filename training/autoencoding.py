@@ -81,9 +81,13 @@ class Autoencoding(Algorithm):
         self.chosen = chosen
         inner = frozenset({"critic", "encoder", "action"})
         steps = chosen.schedule.inner_steps
-        outer = frozenset({"decoder", "prior"})
         learns = frozenset(chosen.schedule.learns)
-        self.phases = (*[inner] * steps, outer) if steps else (learns | outer if "decoder" in learns else learns,)
+        outer = frozenset({"decoder"}) if steps else learns
+        if outer & {"decoder", "prior"}:
+            outer |= {"prior"}
+            if chosen.objective.weights(1.0).keys() & {"content_kl", "content_mmd", "content_gan"}:
+                outer |= {"content_prior"}  # without any of these it rests where it is
+        self.phases = (*[inner] * steps, outer)
 
     def parts(self) -> dict[str, list[nn.Module]]:
         model = self.model
@@ -91,7 +95,8 @@ class Autoencoding(Algorithm):
             "encoder": [model.frame_encoder, model.content_posterior, model.motion_posterior],
             "action": [] if model.action_posterior is None else [model.action_posterior],
             "decoder": [model.decoder],
-            "prior": [model.prior, model.content_prior],
+            "prior": [model.prior],
+            "content_prior": [model.content_prior],
             "critic": [self.critics],
         }
 

@@ -176,7 +176,12 @@ class Schedule(_Section):
 
     @property
     def prior_rate(self) -> float:
-        """That of the decoder, which the priors have always learned with."""
+        """That of the decoder, whose phase the priors learn in."""
+        return self.decoder_rate
+
+    @property
+    def content_prior_rate(self) -> float:
+        """Likewise."""
         return self.decoder_rate
 
     def rate_factor(self, iteration: int) -> float:

@@ -218,10 +218,10 @@ def test_a_discriminator_of_frames_that_cannot_be_had_is_refused() -> None:
         Preset.model_validate(raw | {"objective": raw["objective"] | {"drawn_action": 1.0}})
 
 
-def test_the_priors_learn_with_the_decoder_or_alone() -> None:
-    sharp, likely = (people(name)[0] for name in ("human-actions-sharp", "human-actions-likely"))
+def test_the_priors_learn_with_the_decoder_or_alone_and_that_of_content_where_a_term_teaches_it() -> None:
+    sharp, likely, named = (people(f"human-actions-{name}")[0] for name in ("sharp", "likely", "named"))
     assert sharp.phases == (frozenset({"decoder", "critic", "prior"}),)
-    assert likely.phases == (frozenset({"prior"}),)
-    learned = {id(each) for module in likely.parts()["prior"] for each in module.parameters()}
-    names = {name for name, each in likely.model.named_parameters() if id(each) in learned}
-    assert {name.split(".")[0] for name in names} == {"prior", "content_prior"}
+    assert likely.phases == (frozenset({"prior", "content_prior"}),)
+    assert named.phases == (frozenset({"action"}),)
+    assert likely.parts()["prior"] == [likely.model.prior]
+    assert likely.parts()["content_prior"] == [likely.model.content_prior]

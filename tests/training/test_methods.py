@@ -128,6 +128,4 @@ def test_a_phase_reaches_every_parameter_of_its_parts_and_no_other(name: str) ->
             weighted_sum(terms, weights).backward()
         reached = {label for label, p in parameters.items() if p.grad is not None and p.grad.any()}
         expected = {label for label in parameters if label.split(":")[0] in phase}
-        if "content_kl" not in weights:  # then the content's prior stays where it began; it is the second of its part
-            expected = {label for label in expected if not label.startswith("prior: 1.")}
         assert reached == expected, f"{sorted(reached ^ expected)} in {sorted(phase)}"
