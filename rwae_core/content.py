@@ -44,9 +44,9 @@ class PatchContent(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in pairwise((config.channels, *config.patch_widths)):
-            layers += [Down(before, after), nn.LeakyReLU(0.2)]
+            layers += [Down(before, after), nn.LeakyReLU(0.2, inplace=True)]
         last = config.patch_widths[-1]
-        self.patches = nn.Sequential(*layers, nn.Conv2d(last, last, 1), nn.LeakyReLU(0.2))
+        self.patches = nn.Sequential(*layers, nn.Conv2d(last, last, 1), nn.LeakyReLU(0.2, inplace=True))
         self.pooled = nn.Sequential(nn.Linear(2 * last, last), nn.LeakyReLU(0.2))
         self.head = GaussianHead(last, config.content_dim)
 
@@ -68,7 +68,7 @@ class GlimpseContent(nn.Module):
         self.window = config.size // 2
         layers: list[nn.Module] = []
         for before, after in pairwise((config.channels, *config.patch_widths)):
-            layers += [Down(before, after), nn.LeakyReLU(0.2)]
+            layers += [Down(before, after), nn.LeakyReLU(0.2, inplace=True)]
         side = self.window >> len(config.patch_widths)
         self.seen = nn.Sequential(
             *layers, nn.Flatten(), nn.Linear(config.patch_widths[-1] * side**2, config.hidden_dim), nn.LeakyReLU(0.2)

@@ -5,9 +5,12 @@ Shapes: B clips, T steps, S of them drawn, Dc content and Dm motion dimensions, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from rwae_core.config import ModelConfig, SimpleFrames
@@ -16,6 +19,9 @@ from rwae_core.frames.output import Output
 from rwae_core.frames.strided import Up
 from rwae_core.latents import Latents
 from rwae_core.motion import State
+
+SLOPE = 0.2
+"""Of the leaky ReLU below 0."""
 
 
 class ModulatedDecoder(nn.Module):
@@ -52,13 +58,49 @@ class ModulatedDecoder(nn.Module):
         content = self.content(codes.z_c)
         maps = self.motion(layout.flatten(0, 1))
         for modulation, convolution in zip(self.modulations, self.convolutions, strict=True):
-            scale, shift = modulation(content).repeat_interleave(layout.shape[1], 0)[..., None, None].chunk(2, dim=1)
-            maps = convolution(functional.leaky_relu(maps * (1 + scale) + shift, 0.2))
+            scale, shift = modulation(content).chunk(2, dim=1)
+            maps = convolution(modulated(maps.permute(0, 2, 3, 1), scale, shift).permute(0, 3, 1, 2))
         return self.output(maps.unflatten(0, layout.shape[:2]))
 
     def resume(self, codes: Latents, after: State | None) -> tuple[Float[Tensor, "B T *frame"], None]:
         """Frames of a part; there is no memory."""
         return self(codes), None
+
+
+def modulated(
+    maps: Float[Tensor, "N H W K"], scale: Float[Tensor, "B K"], shift: Float[Tensor, "B K"]
+) -> Float[Tensor, "N H W K"]:
+    """(1 + a_k) · k + b_k of each clip's maps and a leaky ReLU, along whole rows, which processors like.
+
+    Args:
+        maps: Of N / B frames of each clip, in any layout; those with channels last are not copied.
+        scale: a, of each clip and channel.
+        shift: b.
+    """
+    rows = maps.reshape(len(scale), -1, maps.shape[2] * maps.shape[3])  # of all frames of a clip
+    factor, offset = (each.repeat(1, maps.shape[2])[:, None] for each in (1 + scale, shift))
+    found: Tensor = _Modulated.apply(rows, factor, offset)  # type: ignore[no-untyped-call]
+    return found.view(maps.shape)
+
+
+class _Modulated(torch.autograd.Function):
+    """Leaky ReLU of f · r + o, whose gradients torch would take half as many passes again for."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Float[Tensor, "B R W"], factor: Float[Tensor, "B 1 W"], offset: Float[Tensor, "B 1 W"]
+    ) -> Float[Tensor, "B R W"]:
+        found = functional.leaky_relu_(torch.addcmul(offset, rows, factor), SLOPE)
+        ctx.save_for_backward(rows, factor, found)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        rows, factor, found = ctx.saved_tensors
+        before = torch.ops.aten.leaky_relu_backward(gradient, found, SLOPE, True)
+        of_rows, of_offset = before * factor, before.sum(1, keepdim=True)
+        return of_rows, before.mul_(rows).sum(1, keepdim=True), of_offset
 
 
 class Decoder(nn.Module):

@@ -129,15 +129,9 @@ class RWAE(nn.Module):
         self, features: Float[Tensor, "B T F"], z_c: Float[Tensor, "B Dc"], noise: Float[Tensor, "B T Dm"] | None
     ) -> tuple[Gaussian, Float[Tensor, "B T Dm"]]:
         """Q_φ(z^m_t | z^m_{<t}, x_t) at every step, and the draw that `noise` makes of it (without: its means)."""
-        previous, state = features.new_zeros(len(z_c), self.config.motion_dim), None
-        means, stds, draws = [], [], []
-        for step in range(features.shape[1]):
-            posterior, state = self.motion_posterior(features[:, step], previous, state)
-            previous = posterior.mean if noise is None else posterior.mean + posterior.std * noise[:, step]
-            means.append(posterior.mean)
-            stds.append(posterior.std)
-            draws.append(previous)
-        return Gaussian(torch.stack(means, 1), torch.stack(stds, 1)), torch.stack(draws, 1)
+        del z_c  # DS-VAE's posterior looks at it
+        found: tuple[Gaussian, Tensor] = self.motion_posterior(features, noise)
+        return found
 
     def motion_seen(self, clip: Float[Tensor, "B T *frame"], z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
         """Q_φ(z^m_t | z^m_{<t}, x_t) at every step of given histories, of clips that are whole recordings."""

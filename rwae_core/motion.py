@@ -1,6 +1,6 @@
 """The dynamic code: its posterior Q_φ(z^m_t | z^m_{<t}, x_t) and its learned recurrent prior P_ψ(z^m_t | z^m_{<t}).
 
-Both are cells that make one step; whoever samples owns the loop and the generator.
+The prior is a cell that makes one step, or many; whoever samples owns the generator.
 Shapes: B clips, T steps, F features of a frame, Dm motion dimensions, A actions, E what a step of the prior is drawn
 with.
 """
@@ -36,7 +36,7 @@ class Rollout(NamedTuple):
 
 
 class MotionPosterior(nn.Module):
-    """One step of Q_φ(z^m_t | z^m_{<t}, x_t): an LSTM cell on (h_t, z^m_{t−1}) and a Gaussian head (eq. 5)."""
+    """Q_φ(z^m_t | z^m_{<t}, x_t): an LSTM cell on (h_t, z^m_{t−1}) and a Gaussian head (eq. 5)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -44,10 +44,28 @@ class MotionPosterior(nn.Module):
         self.head = GaussianHead(config.hidden_dim, config.motion_dim)
 
     def forward(
-        self, features: Float[Tensor, "B F"], previous: Float[Tensor, "B Dm"], state: State | None
-    ) -> tuple[Gaussian, State]:
-        after = State(*self.cell(torch.cat([features, previous], dim=-1), state))
-        return self.head(after.hidden), after
+        self, features: Float[Tensor, "B T F"], noise: Float[Tensor, "B T Dm"] | None
+    ) -> tuple[Gaussian, Float[Tensor, "B T Dm"]]:
+        """Every step, and the draw that `noise` makes of it (without: its means), which the next step is told."""
+        cell = self.cell
+        of_features, of_previous = cell.weight_ih.tensor_split([features.shape[2]], 1)
+        # What no draw is needed for is a single product; the rest is another one of each step.
+        given = functional.linear(features, of_features, cell.bias_ih + cell.bias_hh)
+        recurrent = torch.cat([cell.weight_hh, of_previous], 1).to(given.dtype)
+        hidden = memory = at_least_single(given.new_zeros(len(features), cell.hidden_size))
+        previous = hidden.new_zeros(len(features), cell.input_size - features.shape[2])
+        means, stds, draws = [], [], []
+        for step, of_step in enumerate(given.unbind(1)):
+            gates = of_step + functional.linear(torch.cat([hidden, previous], 1), recurrent)
+            entry, kept, new, shown = at_least_single(gates).chunk(4, 1)
+            memory = kept.sigmoid() * memory + entry.sigmoid() * new.tanh()
+            hidden = shown.sigmoid() * memory.tanh()
+            posterior = self.head(hidden)
+            previous = posterior.mean if noise is None else posterior.draw(noise[:, step])
+            means.append(posterior.mean)
+            stds.append(posterior.std)
+            draws.append(previous)
+        return Gaussian(torch.stack(means, 1), torch.stack(stds, 1)), torch.stack(draws, 1)
 
     def along(self, features: Float[Tensor, "B T F"], z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
         """Every step of given codes at once."""

@@ -11,11 +11,10 @@ from typing import cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import skip_init
 
-from rwae_core.decoder import ModulatedDecoder, at_steps, dynamic
+from rwae_core.decoder import ModulatedDecoder, at_steps, dynamic, modulated
 from rwae_core.latents import Latents
 from rwae_core.precision import has_bfloat16
 
@@ -54,12 +53,8 @@ class PreparedDecoder(nn.Module):
         content = self.content(codes.z_c)
         maps = self.layout(self.motion(told.flatten(0, 1)).to(self.layout.weight.dtype)).unflatten(1, (4, 4, -1))
         for modulation, convolution in zip(self.modulations, self.convolutions, strict=True):
-            width = maps.shape[2]
             scale, shift = modulation(content).to(maps.dtype).chunk(2, dim=1)
-            rows = maps.reshape(len(content), -1, width * maps.shape[3])  # of all frames of a clip
-            scale, shift = (1 + scale).repeat(1, width)[:, None], shift.repeat(1, width)[:, None]
-            rows = functional.leaky_relu_(torch.addcmul(shift, rows, scale), 0.2)
-            maps = convolution(rows.view_as(maps).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            maps = convolution(modulated(maps, scale, shift).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return self.output(_pixels(maps.float()).permute(0, 3, 1, 2).unflatten(0, told.shape[:2]))
 
     def resume(self, codes: Latents, after: None) -> tuple[Float[Tensor, "B T C H W"], None]:

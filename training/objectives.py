@@ -136,12 +136,12 @@ def scaled_mmd(
         z_c: Draws from the posterior.
         prior_z_c: Independent draws from P(z^c).
     """
-    features, prior_features = critic(z_c), critic(prior_z_c)
-    within = _off_diagonal_mean(_rbf(features, features, 1.0) + _rbf(prior_features, prior_features, 1.0))
-    mmd = within - 2 * _rbf(features, prior_features, 1.0).mean()
-
-    points = torch.cat([z_c, prior_z_c]).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    codes = torch.cat([z_c, prior_z_c])
+    points = codes if codes.requires_grad else codes.requires_grad_()
+    features = critic(points)
+    (gradient,) = torch.autograd.grad(features.sum(), points, create_graph=True)
+    (within, between), (_, prior_within) = (rows.chunk(2, 1) for rows in _rbf(features, features, 1.0).chunk(2))
+    mmd = _off_diagonal_mean(within + prior_within) - 2 * between.mean()
     return mmd / (1 + GRADIENT_WEIGHT * gradient.square().sum(1).mean())
 
 
@@ -258,8 +258,9 @@ def dependence_critic_loss(
     critic: Callable[[Tensor, Tensor], Tensor], z_c: Float[Tensor, "n Dc"], z_m: Float[Tensor, "n T Dm"]
 ) -> Scalar:
     """Cross-entropy of telling codes of one clip from those of two; each row meets its next few as strangers."""
-    same = critic(z_c, z_m)
-    strangers = torch.stack([critic(z_c.roll(step, 0), z_m) for step in range(1, 1 + min(STRANGERS, len(z_c) - 1))])
+    shifts = range(1 + min(STRANGERS, len(z_c) - 1))
+    logits = critic(torch.cat([z_c.roll(step, 0) for step in shifts]), z_m.repeat(len(shifts), 1, 1))
+    same, strangers = logits.tensor_split([len(z_c)])
     return functional.softplus(-same).mean() + functional.softplus(strangers).mean()
 
 

@@ -39,7 +39,7 @@ class SimpleEncoder(nn.Module):
         layers: list[nn.Module] = [nn.Identity()] if networks.size > side else []  # where weights know an average
         before: int = networks.channels
         for width in networks.encoder_widths:
-            layers += [Down(before, width), nn.LeakyReLU(0.2)]
+            layers += [Down(before, width), nn.LeakyReLU(0.2, inplace=True)]
             before = width
         self.convolutions = nn.Sequential(*layers)
         self.features = nn.Sequential(nn.Flatten(), nn.Linear(before * 16, features), nn.LeakyReLU(0.2))

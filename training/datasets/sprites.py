@@ -111,7 +111,7 @@ class Sprites:
         clip = torch.zeros(len(action), self.frames, *self.frame_shape, device=self.device)
         variants = [*(labels[name] for name in ATTRIBUTES), torch.zeros_like(action)]
         for layer, variant in zip(self.layers, variants, strict=True):
-            colour, alpha = (layer.pixels[variant, action].float() / 255).split((3, 1), dim=2)
+            colour, alpha = layer.pixels[variant, action].split((3, 1), dim=2)
             clip[..., layer.rows, layer.columns].lerp_(colour, alpha)
         return clip
 
@@ -134,7 +134,7 @@ class Sprites:
 class _Layer:
     """One layer's cells without the margin that is transparent in all of them, and where in a frame they belong."""
 
-    pixels: UInt8[Tensor, "variants A T 4 h w"]
+    pixels: Float[Tensor, "variants A T 4 h w"]
     rows: slice
     columns: slice
 
@@ -142,7 +142,7 @@ class _Layer:
     def cut(cls, cells: UInt8[Tensor, "variants A T 4 H W"]) -> _Layer:
         seen = (cells[:, :, :, 3] > 0).flatten(0, 2).any(0)
         rows, columns = (_extent(seen.any(axis)) for axis in (1, 0))
-        return cls(cells[..., rows, columns].contiguous(), rows, columns)
+        return cls(cells[..., rows, columns].float() / 255, rows, columns)
 
 
 def _extent(seen: Bool[Tensor, " n"]) -> slice:
