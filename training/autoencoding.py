@@ -43,6 +43,9 @@ them, and its action by somebody else, likewise."""
 PRIOR_DRAWN = 4
 """Draws of the prior that are asked for their action, for each clip of a batch."""
 
+FITTED_A_COMPONENT = 16
+"""Codes for each component of content's prior, of which it is fitted."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -106,8 +109,8 @@ class Autoencoding(Algorithm):
 
         From grey, the first updates overshoot on dark frames and leave a sigmoid saturated at black, for good.
         What names the actions of codes at rest begins anew: one that is certain of others does not let go of them.
-        A new prior of content begins where a trained posterior sees clips: components that begin elsewhere mostly stay
-        there.
+        A new prior of content, or that of codes at rest, is fitted to what a trained posterior sees in clips:
+        components that begin elsewhere mostly stay there.
         """
         model = self.model
         if "decoder" not in given:
@@ -117,13 +120,13 @@ class Autoencoding(Algorithm):
         learns = frozenset[str]().union(*self.phases)
         if model.action_posterior is not None and "action" in learns and "encoder" not in learns:
             model.action_posterior.begin()
-        if model.content_prior.components > 1 and "content_posterior" in given and "content_prior" not in given:
-            clips = batches().clips
-            seen = [model.infer(clips, sample=False).content]
-            for _ in range((model.content_prior.components - 1) // len(clips)):
+        prior = model.content_prior
+        anew = "content_prior" not in given or ("prior" in learns and "encoder" not in learns)
+        if prior.components > 1 and "content_posterior" in given and anew:
+            seen: list[Gaussian] = []
+            while sum(len(each.mean) for each in seen) < FITTED_A_COMPONENT * prior.components:
                 seen.append(model.infer(batches().clips, sample=False).content)
-            means, stds = torch.cat([each.mean for each in seen]), torch.cat([each.std for each in seen])
-            model.content_prior.begin(Gaussian(means, stds))
+            prior.fit(Gaussian(torch.cat([each.mean for each in seen]), torch.cat([each.std for each in seen])))
 
     def terms(
         self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float | Tensor

@@ -118,19 +118,48 @@ def test_a_prior_of_content_finds_clusters_and_nothing_between_them() -> None:
         return Gaussian(mean, torch.full_like(mean, 0.1))
 
     prior = ContentPrior(ModelConfig(content_dim=2, content_components=16))
-    first = codes(20)
-    prior.begin(first)
-    assert torch.equal(prior.mean, first.mean[:16])
-    optimiser = torch.optim.Adam(prior.parameters(), 0.02)
-    for _ in range(500):
-        seen = codes(64)
-        loss = prior(seen.mean).kl_of(seen).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    prior.fit(codes(1600))
     normal = torch.randn(3000, 2, generator=source)
     drawn = prior(normal).draw(prior.noise(normal, source)).detach()
     apart = torch.cdist(drawn, clusters)
     assert apart.amin(1).quantile(0.99) < 0.9
     shares = torch.bincount(apart.argmin(1), minlength=3) / 3000
     torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.08, rtol=0)
+
+
+def test_what_is_rare_is_drawn_as_rarely_and_nothing_is_left_out() -> None:
+    source = torch.Generator().manual_seed(0)
+    places = torch.randn(20, 8, generator=source)
+    counts = torch.arange(1, 21)
+    mean = places.repeat_interleave(counts, 0) + 0.01 * torch.randn(int(counts.sum()), 8, generator=source)
+    prior = ContentPrior(ModelConfig(content_dim=8, content_components=30))
+    prior.fit(Gaussian(mean, torch.full_like(mean, 0.05)))
+    normal = torch.zeros(5000, 8)
+    drawn = prior(normal).draw(prior.noise(normal, source)).detach()
+    found = torch.bincount(torch.cdist(drawn, places).argmin(1), minlength=20) / 5000
+    torch.testing.assert_close(found, counts / counts.sum(), atol=0.01, rtol=0)
+    torch.testing.assert_close(prior.log_std.exp().mean(), torch.tensor(0.051), atol=0.005, rtol=0)
+
+
+def test_no_gradient_is_left_where_a_mixture_was_fitted() -> None:
+    source = torch.Generator().manual_seed(0)
+    codes = Gaussian(torch.randn(200, 3, generator=source), 0.3 + torch.rand(200, 3, generator=source))
+    prior = ContentPrior(ModelConfig(content_dim=3, content_components=4))
+    before = prior(codes.mean).kl_of(codes).mean()
+    prior.fit(codes)
+    bound = prior(codes.mean).kl_of(codes).mean()
+    bound.backward()
+    assert bound < before
+    for parameter in prior.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().max() < 0.01
+
+
+def test_codes_that_repeat_can_be_fitted() -> None:
+    mean = torch.ones(40, 2)
+    prior = ContentPrior(ModelConfig(content_dim=2, content_components=8))
+    prior.fit(Gaussian(mean, torch.full_like(mean, 0.2)))
+    normal = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    drawn = prior(normal).draw(prior.noise(normal, torch.Generator().manual_seed(0))).detach()
+    torch.testing.assert_close(drawn.mean(0), torch.ones(2), atol=0.05, rtol=0)
+    torch.testing.assert_close(drawn.std(0), torch.full((2,), 0.2), atol=0.05, rtol=0)

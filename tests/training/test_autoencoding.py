@@ -93,6 +93,27 @@ def test_what_names_the_actions_of_codes_at_rest_begins_anew(name: str, anew: bo
     assert not any(same) if anew else all(same)
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "fitted"),
+    [
+        ("human-actions-likely", True, True),
+        ("human-actions-named", True, False),
+        ("human-actions-poses", True, False),
+        ("human-actions-poses", False, True),
+    ],
+)
+def test_the_prior_of_content_is_fitted_where_it_is_new_or_its_codes_rest(name: str, given: bool, fitted: bool) -> None:
+    algorithm, batch = people(name)
+    model = algorithm.model.eval()
+    before, parts = model.content_prior.mean.clone(), dict(model.named_children())
+    algorithm.start(lambda: batch, frozenset(parts if given else parts.keys() - {"content_prior"}))
+    codes = model.infer(batch.clips, sample=False).content
+    assert torch.equal(model.content_prior.mean, before) != fitted
+    if fitted:
+        weights = model.content_prior.logits.softmax(0)
+        torch.testing.assert_close(weights @ model.content_prior.mean, codes.mean.mean(0), atol=1e-5, rtol=1e-4)
+
+
 def test_swaps_are_asked_for_the_action_of_their_motion_and_the_decoder_alone_pays() -> None:
     algorithm, batch = people("human-actions-sharp", new_clips=0)
     model = algorithm.model
@@ -219,9 +240,10 @@ def test_a_discriminator_of_frames_that_cannot_be_had_is_refused() -> None:
 
 
 def test_the_priors_learn_with_the_decoder_or_alone_and_that_of_content_where_a_term_teaches_it() -> None:
-    sharp, likely, named = (people(f"human-actions-{name}")[0] for name in ("sharp", "likely", "named"))
+    sharp, likely, named, poses = (people(f"human-actions-{name}")[0] for name in ("sharp", "likely", "named", "poses"))
     assert sharp.phases == (frozenset({"decoder", "critic", "prior"}),)
-    assert likely.phases == (frozenset({"prior", "content_prior"}),)
+    assert likely.phases == (frozenset({"prior"}),)
+    assert poses.phases == (frozenset({"critic", "encoder", "action", "decoder", "prior", "content_prior"}),)
     assert named.phases == (frozenset({"action"}),)
     assert likely.parts()["prior"] == [likely.model.prior]
     assert likely.parts()["content_prior"] == [likely.model.content_prior]
