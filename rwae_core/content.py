@@ -53,7 +53,7 @@ class PatchContent(nn.Module):
     def forward(self, clip: Float[Tensor, "B T C H W"]) -> Gaussian:
         patches = self.patches(clip.flatten(0, 1))
         bag = patches.unflatten(0, clip.shape[:2]).movedim(2, -1).flatten(1, 3)  # B, T·H'·W', channels
-        return self.head(self.pooled(torch.cat([bag.mean(1), bag.amax(1)], dim=-1)))
+        return self.head(self.pooled(torch.cat([bag.mean(1), bag.max(1).values], dim=-1)))
 
 
 class GlimpseContent(nn.Module):

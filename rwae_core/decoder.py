@@ -5,7 +5,7 @@ Shapes: B clips, T steps, S of them drawn, Dc content and Dm motion dimensions, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +19,7 @@ from rwae_core.frames.output import Output
 from rwae_core.frames.strided import Up
 from rwae_core.latents import Latents
 from rwae_core.motion import State
+from rwae_core.precision import at_least_single
 
 SLOPE = 0.2
 """Of the leaky ReLU below 0."""
@@ -56,11 +57,15 @@ class ModulatedDecoder(nn.Module):
     def forward(self, codes: Latents, steps: Int[Tensor, "B S"] | None = None) -> Float[Tensor, "B S *frame"]:
         layout = at_steps(dynamic(codes), steps)
         content = self.content(codes.z_c)
-        maps = self.motion(layout.flatten(0, 1))
+        maps, bias = self.motion(layout.flatten(0, 1)), None
         for modulation, convolution in zip(self.modulations, self.convolutions, strict=True):
             scale, shift = modulation(content).chunk(2, dim=1)
-            maps = convolution(modulated(maps.permute(0, 2, 3, 1), scale, shift).permute(0, 3, 1, 2))
-        return self.output(maps.unflatten(0, layout.shape[:2]))
+            if bias is not None:  # here it costs no pass over the maps, nor does its gradient
+                shift = (shift + (1 + scale) * bias).to(maps.dtype)
+            maps = modulated(maps.permute(0, 2, 3, 1), scale, shift).permute(0, 3, 1, 2)
+            maps, bias = cast("Up", convolution).unbiased(maps), convolution.get_parameter("bias")
+        frames = at_least_single(maps) + cast("Tensor", bias)[:, None, None]
+        return self.output(frames.unflatten(0, layout.shape[:2]))
 
     def resume(self, codes: Latents, after: State | None) -> tuple[Float[Tensor, "B T *frame"], None]:
         """Frames of a part; there is no memory."""

@@ -19,6 +19,7 @@ from rwae_core.errors import ShapeError
 from rwae_core.gaussian import Gaussian, GaussianHead, Generators
 from rwae_core.mixture import Mixture, MixtureHead
 from rwae_core.precision import at_least_single
+from rwae_core.recursion import Recursion
 
 
 class State(NamedTuple):
@@ -47,25 +48,24 @@ class MotionPosterior(nn.Module):
         self, features: Float[Tensor, "B T F"], noise: Float[Tensor, "B T Dm"] | None
     ) -> tuple[Gaussian, Float[Tensor, "B T Dm"]]:
         """Every step, and the draw that `noise` makes of it (without: its means), which the next step is told."""
-        cell = self.cell
+        cell, head = self.cell, self.head.linear
         of_features, of_previous = cell.weight_ih.tensor_split([features.shape[2]], 1)
         # What no draw is needed for is a single product; the rest is another one of each step.
-        given = functional.linear(features, of_features, cell.bias_ih + cell.bias_hh)
-        recurrent = torch.cat([cell.weight_hh, of_previous], 1).to(given.dtype)
-        hidden = memory = at_least_single(given.new_zeros(len(features), cell.hidden_size))
-        previous = hidden.new_zeros(len(features), cell.input_size - features.shape[2])
-        means, stds, draws = [], [], []
-        for step, of_step in enumerate(given.unbind(1)):
-            gates = of_step + functional.linear(torch.cat([hidden, previous], 1), recurrent)
-            entry, kept, new, shown = at_least_single(gates).chunk(4, 1)
-            memory = kept.sigmoid() * memory + entry.sigmoid() * new.tanh()
-            hidden = shown.sigmoid() * memory.tanh()
-            posterior = self.head(hidden)
-            previous = posterior.mean if noise is None else posterior.draw(noise[:, step])
-            means.append(posterior.mean)
-            stds.append(posterior.std)
-            draws.append(previous)
-        return Gaussian(torch.stack(means, 1), torch.stack(stds, 1)), torch.stack(draws, 1)
+        given = functional.linear(features.transpose(0, 1), of_features, cell.bias_ih + cell.bias_hh)
+        given = at_least_single(given)
+        if noise is None:
+            noise = given.new_zeros(*features.shape[:2], of_previous.shape[1])
+        limits = head.bias.new_tensor([1, 1 / self.head.LOG_STD_LIMIT]).repeat_interleave(noise.shape[2])
+        found: tuple[Tensor, Tensor, Tensor] = Recursion.apply(  # type: ignore[no-untyped-call]
+            given,
+            torch.cat([cell.weight_hh, of_previous], 1),
+            head.weight * limits[:, None],
+            head.bias * limits,
+            noise.transpose(0, 1),
+            self.head.LOG_STD_LIMIT,
+        )
+        mean, std, draws = (each.transpose(0, 1) for each in found)
+        return Gaussian(mean, std), draws
 
     def along(self, features: Float[Tensor, "B T F"], z_m: Float[Tensor, "B T Dm"]) -> Gaussian:
         """Every step of given codes at once."""

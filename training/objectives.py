@@ -41,7 +41,7 @@ Scalar = Float[Tensor, ""]
 
 def squared_error(found: Float[Tensor, "B T *frame"], clip: Float[Tensor, "B T *frame"]) -> Scalar:
     """c(x, G(z)) of eq. 9: squared error summed over a clip's frames and their elements, averaged over clips."""
-    return (found - clip).square().sum() / len(clip)
+    return functional.mse_loss(found, clip, reduction="sum") / len(clip)
 
 
 def moving_error(found: Float[Tensor, "B T C H W"], clip: Float[Tensor, "B T C H W"]) -> Scalar:
@@ -115,10 +115,9 @@ def motion_mmd(z_m: Float[Tensor, "B T D"], prior_z_m: Float[Tensor, "B T D"]) -
         z_m: Draws from the posterior.
         prior_z_m: Draws from the prior's conditional at the posterior draws' histories.
     """
-    posterior, prior = z_m.movedim(1, 0), prior_z_m.movedim(1, 0)
-    kernels = _rbf(posterior, posterior, *BANDWIDTHS) + _rbf(prior, prior, *BANDWIDTHS)
-    kernels = kernels - 2 * _rbf(posterior, prior, *BANDWIDTHS)
-    return _off_diagonal_mean(kernels).sum()
+    draws = torch.cat([z_m, prior_z_m]).movedim(1, 0)
+    (within, between), (_, prior_within) = (rows.chunk(2, 2) for rows in _rbf(draws, *BANDWIDTHS).chunk(2, 1))
+    return _off_diagonal_mean(within + prior_within - 2 * between).sum()
 
 
 def scaled_mmd(
@@ -140,7 +139,7 @@ def scaled_mmd(
     points = codes if codes.requires_grad else codes.requires_grad_()
     features = critic(points)
     (gradient,) = torch.autograd.grad(features.sum(), points, create_graph=True)
-    (within, between), (_, prior_within) = (rows.chunk(2, 1) for rows in _rbf(features, features, 1.0).chunk(2))
+    (within, between), (_, prior_within) = (rows.chunk(2, 1) for rows in _rbf(features, 1.0).chunk(2))
     mmd = _off_diagonal_mean(within + prior_within) - 2 * between.mean()
     return mmd / (1 + GRADIENT_WEIGHT * gradient.square().sum(1).mean())
 
@@ -227,10 +226,12 @@ def action_kl(posterior: GumbelSoftmax, log_action: Float[Tensor, "B A"]) -> Sca
     return posterior.log_ratio(log_action).mean()
 
 
-def _rbf(x: Float[Tensor, "*batch n D"], y: Float[Tensor, "*batch m D"], *bandwidths: float) -> Tensor:
-    """Σ_σ exp(−‖x_i − y_j‖² / 2σ²) of all pairs."""
-    distances = (x.unsqueeze(-2) - y.unsqueeze(-3)).square().sum(-1)
-    return torch.stack([torch.exp(distances / (-2 * bandwidth**2)) for bandwidth in bandwidths]).sum(0)
+def _rbf(x: Float[Tensor, "*batch n D"], *bandwidths: float) -> Float[Tensor, "*batch n n"]:
+    """Σ_σ exp(−‖x_i − x_j‖² / 2σ²) of all pairs."""
+    lengths = x.square().sum(-1)
+    distances = (lengths.unsqueeze(-1) + lengths.unsqueeze(-2)) - 2 * x @ x.mT
+    scales = distances.new_tensor([-0.5 / bandwidth**2 for bandwidth in bandwidths])
+    return torch.exp(scales.view(-1, *[1] * distances.ndim) * distances).sum(0)
 
 
 def _off_diagonal_mean(kernels: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch"]:

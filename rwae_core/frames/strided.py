@@ -30,7 +30,7 @@ class Down(nn.Conv2d):
         super().__init__(before, after, SIDE, STRIDE, PADDING)
 
     def forward(self, maps: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D _ _"]:
-        return _learning(self, maps) if _learns(self, maps) else super().forward(maps)
+        return _learning(self, maps, self.bias) if _learns(self, maps) else super().forward(maps)
 
 
 class Up(nn.ConvTranspose2d):
@@ -40,7 +40,13 @@ class Up(nn.ConvTranspose2d):
         super().__init__(before, after, SIDE, STRIDE, PADDING)
 
     def forward(self, maps: Float[Tensor, "N C H W"], output_size: list[int] | None = None) -> Float[Tensor, "N D _ _"]:
-        return _learning(self, maps) if _learns(self, maps) else super().forward(maps, output_size)
+        return _learning(self, maps, self.bias) if _learns(self, maps) else super().forward(maps, output_size)
+
+    def unbiased(self, maps: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D _ _"]:
+        """Less the bias, for whoever adds more of the kind: its gradient is a pass over all maps."""
+        if _learns(self, maps):
+            return _learning(self, maps, None)
+        return functional.conv_transpose2d(maps, self.weight, None, STRIDE, PADDING)
 
 
 def _learns(layer: Down | Up, maps: Tensor) -> bool:
@@ -54,8 +60,8 @@ def _learns(layer: Down | Up, maps: Tensor) -> bool:
     )
 
 
-def _learning(layer: Down | Up, maps: Tensor) -> Tensor:
-    parameters = [None if each is None else each.to(torch.bfloat16) for each in (layer.weight, layer.bias)]
+def _learning(layer: Down | Up, maps: Tensor, bias: Tensor | None) -> Tensor:
+    parameters = [None if each is None else each.to(torch.bfloat16) for each in (layer.weight, bias)]
     found: Tensor = _Strided.apply(maps.to(torch.bfloat16), *parameters, isinstance(layer, Up))  # type: ignore[no-untyped-call]
     return found
 
@@ -72,7 +78,7 @@ class _Strided(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         maps, weight = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         of_maps = None
@@ -80,7 +86,8 @@ class _Strided(torch.autograd.Function):
             back = functional.conv2d if ctx.up else functional.conv_transpose2d
             of_maps = back(gradient, weight, None, STRIDE, PADDING)
         fine, coarse = (gradient, maps) if ctx.up else (maps, gradient)
-        return of_maps, _of_weight(fine, coarse, weight), gradient.sum((0, 2, 3)), None
+        of_bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
+        return of_maps, _of_weight(fine, coarse, weight), of_bias, None
 
 
 def _of_weight(

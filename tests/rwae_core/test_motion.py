@@ -22,6 +22,30 @@ def test_every_step_is_the_cells_on_its_features_and_the_draw_before() -> None:
         torch.testing.assert_close(z_m[:, step], previous)
 
 
+def test_its_gradients_are_those_of_the_steps() -> None:
+    posterior, features, noise = _posterior()
+    weights = torch.randn(3, 4, 5, 2, dtype=torch.float64)
+
+    def gradients(mean: list[torch.Tensor], std: list[torch.Tensor], z_m: list[torch.Tensor]) -> list[torch.Tensor]:
+        said = [torch.stack(each, 1) for each in (mean, std, z_m)]
+        told = [features, *posterior.parameters()]
+        return list(torch.autograd.grad(sum((w * s).sum() for w, s in zip(weights, said, strict=True)), told))
+
+    features.requires_grad_(True)
+    found, z_m = posterior(features, noise)
+    ours = gradients(list(found.mean.unbind(1)), list(found.std.unbind(1)), list(z_m.unbind(1)))
+    previous, state, means, stds, draws = features.new_zeros(4, 2), None, [], [], []
+    for step in range(5):
+        state = posterior.cell(torch.cat([features[:, step], previous], 1), state)
+        said = posterior.head(state[0])
+        previous = said.mean + said.std * noise[:, step]
+        means.append(said.mean)
+        stds.append(said.std)
+        draws.append(previous)
+    for one, other in zip(ours, gradients(means, stds, draws), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_without_noise_it_follows_its_means() -> None:
     posterior, features, noise = _posterior()
     found, z_m = posterior(features, None)
