@@ -28,6 +28,7 @@ from rwae_core.moments import contrast, moments, standardised
 from rwae_core.motion import MotionPosterior, RecurrentPrior, Rollout, State
 from rwae_core.placed import PlacedDecoder
 from rwae_core.prepared import PreparedDecoder
+from rwae_core.prepared_prior import PreparedPrior
 
 
 @dataclass(frozen=True)
@@ -297,10 +298,11 @@ class RWAE(nn.Module):
         return self.decode(self.sample(n, frames, generator, temperature=temperature))
 
     def prepare(self, dtype: torch.dtype = torch.float32) -> RWAE:
-        """Lays the decoder out for a processor that draws in `dtype`; the model can then not be trained or saved.
+        """Lays decoder and prior out for a processor that draws in `dtype`; the model can then not be trained or saved.
 
-        Codes are computed as before, and so are frames of decoders that are not modulated.
+        Codes are what they were to rounding, and so are frames of decoders that are not modulated.
         """
+        self.prior = PreparedPrior(self.prior)
         if isinstance(self.decoder, ModulatedDecoder):
             self.decoder = PreparedDecoder(self.decoder, dtype)  # type: ignore[assignment]  # draws alike, learns not
         return self

@@ -5,18 +5,26 @@ Shapes: B clips, S frames of each drawn, frames of C×H×W; maps of N frames are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import skip_init
 
-from rwae_core.decoder import ModulatedDecoder, at_steps, dynamic, modulated
+from rwae_core.decoder import SLOPE, ModulatedDecoder, at_steps, dynamic, modulated
+from rwae_core.frames.strided import PADDING, STRIDE
 from rwae_core.latents import Latents
 from rwae_core.precision import has_bfloat16
+
+LONG = 64
+"""Frames of a clip from which on it is drawn with weights of its own."""
+PART = 50
+"""Of them at once: on one core, parts of 25 to 50 are drawn fastest."""
 
 
 def fastest_dtype() -> torch.dtype:
@@ -51,15 +59,61 @@ class PreparedDecoder(nn.Module):
         """As of `ModulatedDecoder`."""
         told = at_steps(dynamic(codes), steps)
         content = self.content(codes.z_c)
-        maps = self.layout(self.motion(told.flatten(0, 1)).to(self.layout.weight.dtype)).unflatten(1, (4, 4, -1))
-        for modulation, convolution in zip(self.modulations, self.convolutions, strict=True):
-            scale, shift = modulation(content).to(maps.dtype).chunk(2, dim=1)
+        modulations = [modulation(content) for modulation in self.modulations]
+        hidden = self.motion(told.flatten(0, 1)).to(self.layout.weight.dtype).unflatten(0, told.shape[:2])
+        if told.shape[1] < LONG:
+            blocks = self._together(hidden.flatten(0, 1), modulations)
+        else:
+            each = zip(hidden, *modulations, strict=True)
+            blocks = torch.cat([self._one_clip(clip, said) for clip, *said in each])
+        return self.output(_pixels(blocks.float()).permute(0, 3, 1, 2).unflatten(0, told.shape[:2]))
+
+    def _together(
+        self, hidden: Float[Tensor, "N F"], modulations: Sequence[Float[Tensor, "B 2*K"]]
+    ) -> Float[Tensor, "N I I Q"]:
+        """What `_pixels` takes, of all frames of all clips, layer after layer."""
+        maps = self.layout(hidden).unflatten(1, (4, 4, -1))
+        for modulation, convolution in zip(modulations, self.convolutions, strict=True):
+            scale, shift = modulation.to(maps.dtype).chunk(2, dim=1)
             maps = convolution(modulated(maps, scale, shift).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return self.output(_pixels(maps.float()).permute(0, 3, 1, 2).unflatten(0, told.shape[:2]))
+        return maps
+
+    def _one_clip(self, hidden: Float[Tensor, "S F"], modulations: Sequence[Float[Tensor, " 2*K"]]) -> Tensor:
+        """The same of many frames of one clip, each modulation as part of the layer that it is of.
+
+        (1 + a) (W x + b) + s = ((1 + a) W) x + ((1 + a) b + s): so many frames are worth other weights, and cost one
+        pass over their maps instead of two. Parts of them stay in a cache from one layer to the next.
+        """
+        first, *more = modulations
+        *growing, last = cast("list[_ConvNd]", list(self.convolutions))
+        weight, bias = _scaled(self.layout, first.view(2, -1).repeat(1, 16), 0)
+        others = [_scaled(layer, said.view(2, -1), 1) for layer, said in zip(growing, more, strict=True)]
+        blocks = []
+        for part in hidden.split(PART):
+            maps = functional.linear(part, weight, bias).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2)
+            for kernel, offset in others:
+                maps = functional.leaky_relu_(maps, SLOPE)
+                maps = functional.conv_transpose2d(maps, kernel, offset, STRIDE, PADDING)
+            blocks.append(last(functional.leaky_relu_(maps, SLOPE)).permute(0, 2, 3, 1))
+        return torch.cat(blocks)
 
     def resume(self, codes: Latents, after: None) -> tuple[Float[Tensor, "B T C H W"], None]:
         """Frames of a part; there is no memory."""
         return self(codes), None
+
+
+def _scaled(layer: nn.Linear | _ConvNd, modulation: Float[Tensor, "2 K"], of_outputs: int) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a layer whose outputs are multiplied by 1 + a, and s added to them; the modulation is (a, s).
+
+    Args:
+        layer: What is modulated.
+        modulation: Of each of its outputs.
+        of_outputs: The dimension of its weight that they are.
+    """
+    scale, shift = 1 + modulation[0], modulation[1]
+    weight, bias = layer.weight, layer.get_parameter("bias")
+    scaled = weight * scale.view(-1, *[1] * (weight.ndim - 1 - of_outputs))
+    return scaled.to(weight.dtype), (bias * scale + shift).to(bias.dtype)
 
 
 def _laid_out(layer: _ConvNd) -> _ConvNd:
