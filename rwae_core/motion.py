@@ -48,21 +48,19 @@ class MotionPosterior(nn.Module):
         self, features: Float[Tensor, "B T F"], noise: Float[Tensor, "B T Dm"] | None
     ) -> tuple[Gaussian, Float[Tensor, "B T Dm"]]:
         """Every step, and the draw that `noise` makes of it (without: its means), which the next step is told."""
-        cell, head = self.cell, self.head.linear
+        cell, head, limit = self.cell, self.head.linear, self.head.LOG_STD_LIMIT
         of_features, of_previous = cell.weight_ih.tensor_split([features.shape[2]], 1)
         # What no draw is needed for is a single product; the rest is another one of each step.
         given = functional.linear(features.transpose(0, 1), of_features, cell.bias_ih + cell.bias_hh)
         given = at_least_single(given)
         if noise is None:
             noise = given.new_zeros(*features.shape[:2], of_previous.shape[1])
-        limits = head.bias.new_tensor([1, 1 / self.head.LOG_STD_LIMIT]).repeat_interleave(noise.shape[2])
         found: tuple[Tensor, Tensor, Tensor] = Recursion.apply(  # type: ignore[no-untyped-call]
             given,
             torch.cat([cell.weight_hh, of_previous], 1),
-            head.weight * limits[:, None],
-            head.bias * limits,
+            *(torch.cat([mean, log_std / limit]) for mean, log_std in (head.weight.chunk(2), head.bias.chunk(2))),
             noise.transpose(0, 1),
-            self.head.LOG_STD_LIMIT,
+            limit,
         )
         mean, std, draws = (each.transpose(0, 1) for each in found)
         return Gaussian(mean, std), draws

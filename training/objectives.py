@@ -230,8 +230,7 @@ def _rbf(x: Float[Tensor, "*batch n D"], *bandwidths: float) -> Float[Tensor, "*
     """Σ_σ exp(−‖x_i − x_j‖² / 2σ²) of all pairs."""
     lengths = x.square().sum(-1)
     distances = (lengths.unsqueeze(-1) + lengths.unsqueeze(-2)) - 2 * x @ x.mT
-    scales = distances.new_tensor([-0.5 / bandwidth**2 for bandwidth in bandwidths])
-    return torch.exp(scales.view(-1, *[1] * distances.ndim) * distances).sum(0)
+    return torch.stack([distances * (-0.5 / bandwidth**2) for bandwidth in bandwidths]).exp().sum(0)
 
 
 def _off_diagonal_mean(kernels: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch"]:
