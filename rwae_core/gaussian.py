@@ -34,6 +34,18 @@ def standard_normal(shape: Sequence[int], generator: Generators | None, like: Te
     return noise.to(like)
 
 
+def standard_normals(rows: int, widths: Sequence[int], generator: Generators | None, like: Tensor) -> Tensor:
+    """What `standard_normal` draws of (rows, width), one width after the other, side by side: (rows, Σ widths).
+
+    More of them begin as fewer do, which a single draw of all does not.
+    """
+    if generator is None or isinstance(generator, torch.Generator):
+        return torch.cat([standard_normal((rows, width), generator, like) for width in widths], 1)
+    if len(generator) != rows:
+        raise ValueError(f"{len(generator)} generators for {rows} rows; give one for each row")
+    return torch.cat([standard_normals(1, widths, each, like) for each in generator])
+
+
 @dataclass(frozen=True)
 class Gaussian:
     """N(mean, std²) with independent entries; `mean` and `std` share a shape, `std` is positive."""
@@ -78,6 +90,7 @@ class GaussianHead(nn.Module):
         limit = self.LOG_STD_LIMIT
         return Gaussian(mean, (limit * torch.tanh(log_std / limit)).exp())
 
-    def noise(self, rows: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "rows D"]:
-        """What `Gaussian.draw` takes."""
-        return standard_normal((rows, self.linear.out_features // 2), generator, like)
+    def noise(self, rows: int, steps: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "rows T D"]:
+        """What `Gaussian.draw` takes, drawn step by step."""
+        dim = self.linear.out_features // 2
+        return standard_normals(rows, [dim] * steps, generator, like).view(rows, steps, dim)

@@ -18,8 +18,13 @@ from rwae_core.gaussian import Generators, standard_normal
 
 
 def standard_gumbel(shape: Sequence[int], generator: Generators | None, like: Tensor) -> Tensor:
-    """Draws Gumbel(0, 1) of `shape`, −ln(−ln Φ(ε)) with ε of `standard_normal`."""
-    uniform = torch.special.ndtr(standard_normal(shape, generator, like))
+    """Draws Gumbel(0, 1) of `shape`."""
+    return gumbel_of(standard_normal(shape, generator, like))
+
+
+def gumbel_of(normal: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Gumbel(0, 1) of draws ε ~ N(0, 1), −ln(−ln Φ(ε))."""
+    uniform = torch.special.ndtr(normal)
     # Away from 0 and 1, where float32 would give an infinite value.
     return -(-uniform.clamp(1e-6, 1 - 1e-6).log()).log()
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rwae_core.config import ModelConfig
-from rwae_core.gaussian import Gaussian, GaussianHead, Generators, standard_normal
-from rwae_core.gumbel import standard_gumbel
+from rwae_core.gaussian import Gaussian, GaussianHead, Generators, standard_normal, standard_normals
+from rwae_core.gumbel import gumbel_of, standard_gumbel
 from rwae_core.precision import at_least_single
 
 EM_STEPS = 50
@@ -69,10 +69,12 @@ class MixtureHead(nn.Module):
         log_weights = functional.log_softmax(at_least_single(self.weights(features)), -1)
         return Mixture(log_weights, Gaussian(found.mean.unflatten(-1, apart), found.std.unflatten(-1, apart)))
 
-    def noise(self, rows: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "rows D+K"]:
-        """What `Mixture.draw` takes."""
-        dim = self.gaussians.linear.out_features // 2 // self.components
-        return mixture_noise((rows, self.components, dim), generator, like)
+    def noise(self, rows: int, steps: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "rows T D+K"]:
+        """What `Mixture.draw` takes, drawn step by step."""
+        widths = [self.gaussians.linear.out_features // 2 // self.components, self.components]
+        normal = standard_normals(rows, widths * steps, generator, like).view(rows, steps, sum(widths))
+        epsilon, others = normal.split(widths, 2)
+        return torch.cat([epsilon, gumbel_of(others)], 2)
 
 
 class ContentPrior(nn.Module):

@@ -91,7 +91,7 @@ class RecurrentPrior(nn.Module):
 
     def noise(self, clips: int, steps: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "B T E"]:
         """What each step is drawn with, drawn step by step: one draw for all would depend on how many there are."""
-        return torch.stack([self.head.noise(clips, generator, like) for _ in range(steps)], 1)
+        return self.head.noise(clips, steps, generator, like)
 
     def roll_out(self, noise: Float[Tensor, "B T E"], after: Rollout) -> tuple[Float[Tensor, "B T Dm"], Rollout]:
         """z^m_t at T ≥ 1 steps, μ_ψ + σ_ψ ε_t, and where the roll-out then stands.
