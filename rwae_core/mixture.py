@@ -19,6 +19,8 @@ from rwae_core.precision import at_least_single
 
 EM_STEPS = 50
 """Steps in which a mixture is fitted; it is at rest, to a hundredth of a nat, after 20 to 40."""
+WIDER = (0.0, 0.03, 0.1, 0.25, 0.5, 1.0)
+"""Shares of the codes' variance by which a fitted mixture may be wider than what it was fitted to."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +103,19 @@ class ContentPrior(nn.Module):
         return Mixture(functional.log_softmax(self.logits, -1).expand(clips, -1), components)
 
     @torch.no_grad()
-    def fit(self, codes: Gaussian) -> None:
-        """Fits weights and components to codes at once: EM on the bound `Mixture.kl_of` averages over them.
+    def fit(self, codes: Gaussian, held_out: Gaussian) -> None:
+        """Fits weights and components to codes at once: EM on the average of the bound that `Mixture.kl_of` is.
 
         A gradient hardly moves a component or a weight from where it begins, and codes that none began at are never
         drawn. The components begin at codes that lie apart (k-means++, Arthur & Vassilvitskii 2007); then, with
         r_nk ∝ π_k exp(−KL(q_n ‖ k)), π_k is the mean of r_nk, and a component has the mean and the variance, the
-        posteriors' own included, of the codes that it answers for. The same codes give the same mixture.
+        posteriors' own included, of the codes that it answers for. At last all become wider by that share of the
+        variance of all codes which makes codes of other recordings likeliest: there may be more components than
+        recordings. The same codes give the same mixture.
 
         Args:
             codes: Posteriors (N, Dc) of training clips, N ≥ `components`; 16 times as many say how often each is met.
+            held_out: Posteriors (M, Dc) of clips that are not trained on.
         """
         mean, of_noise = codes.mean, codes.std.square()
         self.mean.copy_(_apart(mean, self.components))
@@ -131,6 +136,14 @@ class ContentPrior(nn.Module):
             variance = answers.t() @ square / share - self.mean.square()
             self.log_std.copy_(variance.clamp(min=of_noise.min()).log() / 2)
             self.logits.copy_((share[:, 0] / len(mean)).log())
+
+        narrow, apart = (2 * self.log_std).exp(), mean.var(0)
+
+        def divergence_when(wider: float) -> float:
+            self.log_std.copy_((narrow + wider * apart).log() / 2)
+            return float(self(held_out.mean).kl_of(held_out).mean())
+
+        divergence_when(min(WIDER, key=divergence_when))
 
     def noise(self, normal: Float[Tensor, "B Dc"], generator: Generators | None) -> Float[Tensor, "B E"]:
         """What a draw is made of: N(0, I) that is there, and what chooses a component where there are several."""

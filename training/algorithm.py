@@ -45,14 +45,15 @@ class Algorithm(nn.Module, ABC):
             progress: Share of the run that is done, 0 to 1.
         """
 
-    def start(self, batches: Callable[[], Batch], given: frozenset[str]) -> None:
+    def start(self, batches: Callable[[], Batch], held_out: Callable[[], Batch], given: frozenset[str]) -> None:
         """Sets what data should decide before the first update; by default nothing.
 
         Args:
             batches: Draws a batch of the training data.
+            held_out: Draws one of what is not trained on.
             given: Parts of the model, by the names it has them by, that are not random but from other weights.
         """
-        del batches, given
+        del batches, held_out, given
 
 
 def weighted_sum(terms: dict[str, Tensor], weights: Mapping[str, float | Tensor]) -> Tensor:

@@ -43,8 +43,8 @@ them, and its action by somebody else, likewise."""
 PRIOR_DRAWN = 4
 """Draws of the prior that are asked for their action, for each clip of a batch."""
 
-FITTED_A_COMPONENT = 16
-"""Codes for each component of content's prior, of which it is fitted."""
+FITTED_A_COMPONENT, HELD_OUT = 16, 512
+"""Of how many training clips for each component content's prior is fitted, and on how many others it is tried."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Autoencoding(Algorithm):
         }
 
     @torch.no_grad()
-    def start(self, batches: Callable[[], Batch], given: frozenset[str]) -> None:
+    def start(self, batches: Callable[[], Batch], held_out: Callable[[], Batch], given: frozenset[str]) -> None:
         """Sets the decoder's last bias so that an untrained model draws the mean colour (of each bin, for spectra).
 
         From grey, the first updates overshoot on dark frames and leave a sigmoid saturated at black, for good.
@@ -123,10 +123,14 @@ class Autoencoding(Algorithm):
         prior = model.content_prior
         anew = "content_prior" not in given or ("prior" in learns and "encoder" not in learns)
         if prior.components > 1 and "content_posterior" in given and anew:
-            seen: list[Gaussian] = []
-            while sum(len(each.mean) for each in seen) < FITTED_A_COMPONENT * prior.components:
-                seen.append(model.infer(batches().clips, sample=False).content)
-            prior.fit(Gaussian(torch.cat([each.mean for each in seen]), torch.cat([each.std for each in seen])))
+            prior.fit(self._codes(batches, FITTED_A_COMPONENT * prior.components), self._codes(held_out, HELD_OUT))
+
+    def _codes(self, batches: Callable[[], Batch], least: int) -> Gaussian:
+        """Posteriors of z^c of whole batches, of at least so many clips."""
+        seen: list[Gaussian] = []
+        while sum(len(each.mean) for each in seen) < least:
+            seen.append(self.model.infer(batches().clips, sample=False).content)
+        return Gaussian(torch.cat([each.mean for each in seen]), torch.cat([each.std for each in seen]))
 
     def terms(
         self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float | Tensor

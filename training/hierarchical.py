@@ -49,8 +49,9 @@ class Hierarchical(Algorithm):
         }
 
     @torch.no_grad()
-    def start(self, batches: Callable[[], Batch], given: frozenset[str]) -> None:
+    def start(self, batches: Callable[[], Batch], held_out: Callable[[], Batch], given: frozenset[str]) -> None:
         """Sets the mean and the deviation of each bin, in which the model sees and draws spectra."""
+        del held_out
         if "decoder" in given:
             return
         deviation, mean = torch.std_mean(batches().clips.flatten(0, 1), 0)

@@ -12,6 +12,7 @@ import errno
 import json
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ def train(
         iteration.load_state_dict(state)
     else:
         given = frozenset[str]() if start_from is None else start_as(algorithm.model, start_from)
-        algorithm.start(lambda: random_batch(training, schedule.batch, generator), given)
+        some, others = (partial(random_batch, data, schedule.batch, generator) for data in (training, held_out))
+        algorithm.start(some, others, given)
     repeat(iteration, Log(out, start), held_out, range(start, schedule.iterations), run)
 
 

@@ -119,7 +119,7 @@ def test_a_prior_of_content_finds_clusters_and_nothing_between_them() -> None:
         return Gaussian(mean, torch.full_like(mean, 0.1))
 
     prior = ContentPrior(ModelConfig(content_dim=2, content_components=16))
-    prior.fit(codes(1600))
+    prior.fit(codes(1600), codes(100))
     normal = torch.randn(3000, 2, generator=source)
     drawn = prior(normal).draw(prior.noise(normal, source)).detach()
     apart = torch.cdist(drawn, clusters)
@@ -134,7 +134,8 @@ def test_what_is_rare_is_drawn_as_rarely_and_nothing_is_left_out() -> None:
     counts = torch.arange(1, 21)
     mean = places.repeat_interleave(counts, 0) + 0.01 * torch.randn(int(counts.sum()), 8, generator=source)
     prior = ContentPrior(ModelConfig(content_dim=8, content_components=30))
-    prior.fit(Gaussian(mean, torch.full_like(mean, 0.05)))
+    posterior = Gaussian(mean, torch.full_like(mean, 0.05))
+    prior.fit(posterior, posterior)
     normal = torch.zeros(5000, 8)
     drawn = prior(normal).draw(prior.noise(normal, source)).detach()
     found = torch.bincount(torch.cdist(drawn, places).argmin(1), minlength=20) / 5000
@@ -147,7 +148,7 @@ def test_no_gradient_is_left_where_a_mixture_was_fitted() -> None:
     codes = Gaussian(torch.randn(200, 3, generator=source), 0.3 + torch.rand(200, 3, generator=source))
     prior = ContentPrior(ModelConfig(content_dim=3, content_components=4))
     before = prior(codes.mean).kl_of(codes).mean()
-    prior.fit(codes)
+    prior.fit(codes, codes)
     bound = prior(codes.mean).kl_of(codes).mean()
     bound.backward()
     assert bound < before
@@ -159,8 +160,24 @@ def test_no_gradient_is_left_where_a_mixture_was_fitted() -> None:
 def test_codes_that_repeat_can_be_fitted() -> None:
     mean = torch.ones(40, 2)
     prior = ContentPrior(ModelConfig(content_dim=2, content_components=8))
-    prior.fit(Gaussian(mean, torch.full_like(mean, 0.2)))
+    prior.fit(Gaussian(mean, torch.full_like(mean, 0.2)), Gaussian(mean, torch.full_like(mean, 0.2)))
     normal = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     drawn = prior(normal).draw(prior.noise(normal, torch.Generator().manual_seed(0))).detach()
     torch.testing.assert_close(drawn.mean(0), torch.ones(2), atol=0.05, rtol=0)
     torch.testing.assert_close(drawn.std(0), torch.full((2,), 0.2), atol=0.05, rtol=0)
+
+
+def test_it_is_as_wide_as_clips_want_that_it_was_not_fitted_to() -> None:
+    source = torch.Generator().manual_seed(0)
+
+    def places(count: int) -> Gaussian:  # of recordings, each of them met 20 times
+        mean = torch.randn(count, 8, generator=source).repeat_interleave(20, 0)
+        return Gaussian(mean, torch.full_like(mean, 0.05))
+
+    prior, (seen, others) = ContentPrior(ModelConfig(content_dim=8, content_components=30)), (places(20), places(20))
+    prior.fit(seen, seen)
+    narrow, surprised = prior.log_std.exp().mean(), prior(others.mean).kl_of(others).mean()
+    prior.fit(seen, others)
+    assert narrow < 0.06
+    assert 0.4 < prior.log_std.exp().mean() < 1.1
+    assert prior(others.mean).kl_of(others).mean() < surprised / 10

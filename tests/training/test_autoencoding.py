@@ -88,7 +88,7 @@ def test_what_names_the_actions_of_codes_at_rest_begins_anew(name: str, anew: bo
     posterior = algorithm.model.action_posterior
     assert posterior is not None
     before = [parameter.clone() for parameter in posterior.parameters()]
-    algorithm.start(lambda: batch, frozenset(dict(algorithm.model.named_children())))
+    algorithm.start(lambda: batch, lambda: batch, frozenset(dict(algorithm.model.named_children())))
     same = [torch.equal(a, b) for a, b in zip(before, posterior.parameters(), strict=True)]
     assert not any(same) if anew else all(same)
 
@@ -106,7 +106,7 @@ def test_the_prior_of_content_is_fitted_where_it_is_new_or_its_codes_rest(name: 
     algorithm, batch = people(name)
     model = algorithm.model.eval()
     before, parts = model.content_prior.mean.clone(), dict(model.named_children())
-    algorithm.start(lambda: batch, frozenset(parts if given else parts.keys() - {"content_prior"}))
+    algorithm.start(lambda: batch, lambda: batch, frozenset(parts if given else parts.keys() - {"content_prior"}))
     codes = model.infer(batch.clips, sample=False).content
     assert torch.equal(model.content_prior.mean, before) != fitted
     if fitted:

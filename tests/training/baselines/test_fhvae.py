@@ -283,7 +283,7 @@ def test_without_utterances_each_clip_is_its_own_sequence() -> None:
 def test_the_first_batch_sets_mean_and_deviation_of_each_bin(algorithm: Hierarchical) -> None:
     some = batch(Voices(5, seed=0), 200)
     some.clips[..., 7] = 0.25
-    algorithm.start(lambda: some, frozenset())
+    algorithm.start(lambda: some, lambda: some, frozenset())
     model = algorithm.model
     seen = (some.clips - model.frame_mean) / model.frame_std
     others = torch.arange(40) != 7
