@@ -52,9 +52,8 @@ class MotionPosterior(nn.Module):
         of_features, of_previous = cell.weight_ih.tensor_split([features.shape[2]], 1)
         # What no draw is needed for is a single product; the rest is another one of each step.
         given = functional.linear(features.transpose(0, 1), of_features, cell.bias_ih + cell.bias_hh)
-        given = at_least_single(given)
         if noise is None:
-            noise = given.new_zeros(*features.shape[:2], of_previous.shape[1])
+            noise = at_least_single(given.new_zeros(*features.shape[:2], of_previous.shape[1]))
         found: tuple[Tensor, Tensor, Tensor] = Recursion.apply(  # type: ignore[no-untyped-call]
             given,
             torch.cat([cell.weight_hh, of_previous], 1),

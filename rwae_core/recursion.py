@@ -20,7 +20,7 @@ class Recursion(torch.autograd.Function):
     """Steps of an LSTM (i, f, g and o are its gates, c its memory) and the Gaussians N(μ_t, σ_t²) that they say.
 
     Args (of `apply`):
-        given: What the gates are told from outside (T, B, 4H), biases included.
+        given: What the gates are told from outside (T, B, 4H), biases included, in what products are computed in.
         recurrent: The gates' weights (4H, H + Dm) of h_{t−1} and z^m_{t−1}, both 0 before the first step.
         head: The weights (2 Dm, H) of h_t that say μ_t, and (ln σ_t) / limit before the tanh that bounds it.
         bias: Of both (2 Dm).
@@ -43,14 +43,15 @@ class Recursion(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         steps, clips, _ = given.shape
         hidden, dim = head.shape[1], noise.shape[2]
-        told = given.new_zeros(steps + 1, clips, hidden + dim)
-        memory = given.new_zeros(steps + 1, clips, hidden)
-        gates, bounded = torch.empty_like(given), given.new_empty(steps, clips, hidden)
-        found, stds = given.new_empty(steps, clips, 2 * dim), torch.empty_like(noise)
+        told = noise.new_zeros(steps + 1, clips, hidden + dim)
+        memory = noise.new_zeros(steps + 1, clips, hidden)
+        gates, bounded = torch.empty_like(given, dtype=noise.dtype), noise.new_empty(steps, clips, hidden)
+        recurrent = recurrent.to(given.dtype)
+        found, stds = noise.new_empty(steps, clips, 2 * dim), torch.empty_like(noise)
         weights, of_head, kinds = recurrent.t(), head.t(), [2 * hidden, hidden, hidden]
         each = zip(told, given, gates, memory, memory[1:], bounded, found, stds, noise, told[1:], strict=False)
         for before, now, gate, cell, after, shown, said, std, epsilon, next_told in each:
-            both, new, out = torch.addmm(now, before, weights, out=gate).split(kinds, 1)
+            both, new, out = gate.copy_(torch.addmm(now, before.to(now.dtype), weights)).split(kinds, 1)
             entry, kept = both.sigmoid_().chunk(2, 1)
             torch.mul(cell, kept, out=after).addcmul_(entry, new.tanh_())
             state, draw = next_told.tensor_split([hidden], 1)
@@ -95,9 +96,9 @@ class Recursion(torch.autograd.Function):
                 by_memory[step].unflatten(1, (3, hidden)), of_cell[:, None], out=for_memory.unflatten(1, (3, hidden))
             )
             torch.mul(of_out[step], state, out=for_out)
-            torch.mm(of_gates[step], recurrent, out=of_told)
+            of_told = torch.mm(of_gates[step].to(recurrent.dtype), recurrent).to(told.dtype)
             of_cell.mul_(kept[step])
-        rows, said = of_gates.flatten(0, 1), of_said.flatten(0, 1)
-        of_recurrent = rows.t() @ told[:-1].flatten(0, 1)
+        of_given, said = of_gates.to(recurrent.dtype), of_said.flatten(0, 1)
+        of_recurrent = of_given.flatten(0, 1).t() @ told[:-1].flatten(0, 1).to(recurrent.dtype)
         of_head = said.t() @ told[1:, :, :hidden].flatten(0, 1)
-        return of_gates, of_recurrent, of_head, said.sum(0), None, None
+        return of_given, of_recurrent.to(told.dtype), of_head, said.sum(0), None, None

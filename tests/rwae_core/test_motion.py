@@ -71,6 +71,22 @@ def test_in_bfloat16_codes_and_memory_stay_float32() -> None:
     assert (found.mean - exact.mean).abs().max() < 0.02
 
 
+def test_in_bfloat16_its_gradients_are_close() -> None:
+    posterior, features, noise = _posterior()
+
+    def gradient(seen: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        found, z_m = posterior(seen, told)
+        parameters = list(posterior.parameters())
+        each = torch.autograd.grad((z_m.square() + found.mean + found.std).sum(), parameters)
+        return torch.cat([one.flatten() for one in each]).double()
+
+    exact = gradient(features, noise)
+    posterior.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = gradient(features.float(), noise.float())
+    assert (rounded - exact).norm() < 0.02 * exact.norm()
+
+
 def _posterior() -> tuple[MotionPosterior, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     posterior = MotionPosterior(CONFIG).double()
