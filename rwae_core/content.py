@@ -53,7 +53,8 @@ class PatchContent(nn.Module):
     def forward(self, clip: Float[Tensor, "B T C H W"]) -> Gaussian:
         patches = self.patches(clip.flatten(0, 1))
         bag = patches.unflatten(0, clip.shape[:2]).movedim(2, -1).flatten(1, 3)  # B, T·H'·W', channels
-        return self.head(self.pooled(torch.cat([bag.mean(1), bag.max(1).values], dim=-1)))
+        most = bag.max(1).values  # amax shares its gradient between equals, in several passes
+        return self.head(self.pooled(torch.cat([bag.mean(1), most], dim=-1)))
 
 
 class GlimpseContent(nn.Module):

@@ -18,7 +18,7 @@ from rwae_core.gumbel import gumbel_of, standard_gumbel
 from rwae_core.precision import at_least_single
 
 EM_STEPS = 50
-"""Steps in which a mixture is fitted; it is at rest, to a hundredth of a nat, after 20 to 40."""
+"""Steps in which a mixture is fitted; on human actions it is then 0.013 nats from where it ends (after 10, 0.05)."""
 WIDER = (0.0, 0.03, 0.1, 0.25, 0.5, 1.0)
 """Shares of the codes' variance by which a fitted mixture may be wider than what it was fitted to."""
 
