@@ -66,10 +66,10 @@ Part = TypeVar("Part")
 
 
 class Frames(NamedTuple):
-    """Frames of clips, and what is done in each clip where the model has actions."""
+    """Frames of clips, and the codes of these clips or those that they were drawn of."""
 
     frames: Float[Tensor, "B S C H W"]
-    action: Float[Tensor, "B A"] | None
+    codes: Latents
 
 
 class Autoencoding(Algorithm):
@@ -148,12 +148,20 @@ class Autoencoding(Algorithm):
         clip, recording = batch.clips, batch.recording
         if chosen.new_voices and recording is not None:
             clip, recording = views.new_voice(clip, recording, generator)
+        elsewhere = batch.look_alikes
+
+        def some(share: float) -> Tensor:
+            return torch.rand(len(clip), *[1] * (clip.ndim - 1), generator=generator, device=clip.device) < share
+
         if chosen.new_clips:
-            warped = torch.rand(len(clip), *[1] * (clip.ndim - 1), generator=generator, device=clip.device)
-            clip = torch.where(warped < chosen.new_clips, views.warped(clip, generator), clip)
+            filmed = clip if elsewhere is None else torch.cat([clip, elsewhere], 1)
+            new = torch.where(some(chosen.new_clips), views.warped(filmed, generator), filmed)
+            clip, elsewhere = new[:, : clip.shape[1]], None if elsewhere is None else new[:, clip.shape[1] :]
         motion, content, others, of = clip, clip, None, None
+        if elsewhere is not None:
+            content = torch.where(some(chosen.content_elsewhere), elsewhere, clip)
         if chosen.content_frames:
-            content = views.content_view(clip, chosen.content_frames, generator, mirrored=chosen.content_mirrored)
+            content = views.content_view(content, chosen.content_frames, generator, mirrored=chosen.content_mirrored)
         if chosen.content_windows and recording is not None:
             content_windows, others = recording.tensor_split((chosen.content_windows,), 1)
             content = content_windows.flatten(1, 2)
@@ -193,11 +201,11 @@ class Autoencoding(Algorithm):
             swapped = self.swapped(given, steps) if objective.swap else None
 
         frames = clip if steps is None else views.at_steps(clip, steps)
-        filmed, drawn = Frames(frames, latents.action), Frames(found, latents.action)
+        filmed, drawn = Frames(frames, latents), Frames(found, latents)
         if critics.frames is not None:
             with computing(clip.device, self.chosen):
-                drawn = self.drawn(drawn, latents, steps, generator)
-                frame_gan = objectives.generator_loss(critics.frames(*drawn))
+                drawn = self.drawn(drawn, steps, generator)
+                frame_gan = objectives.generator_loss(critics.frames(drawn.frames, at_rest(drawn.codes)))
         # A few frames of a clip stand for all of them.
         error = COSTS[objective.cost](found, frames) * (clip.shape[1] / frames.shape[1])
         terms = {
@@ -297,22 +305,16 @@ class Autoencoding(Algorithm):
             seen = posterior(drawn.z_m).softmax(-1)
         return objectives.action_cycle(seen, present(drawn.action))
 
-    def drawn(
-        self, found: Frames, latents: Latents, steps: Int[Tensor, "B S"] | None, generator: torch.Generator
-    ) -> Frames:
+    def drawn(self, found: Frames, steps: Int[Tensor, "B S"] | None, generator: torch.Generator) -> Frames:
         """What is decoded, half as many swaps and half as many clips of the priors; of these the decoder alone pays."""
         model, some = self.model, slice(None, None, 2)
         with torch.no_grad():
-            z_c, z_m = of_other_clips(latents.z_c)[some], latents.z_m[some]
-            new = model.sample(len(z_c), z_m.shape[1], generator)
-            action = None
-            if latents.action is not None and new.action is not None:
-                action = torch.cat([latents.action[some], new.action])
-            codes = Latents(torch.cat([z_c, new.z_c]), torch.cat([z_m, new.z_m]), action)
+            z_c, z_m, action = found.codes.z_c, found.codes.z_m, found.codes.action
+            swapped = Latents(of_other_clips(z_c)[some], z_m[some], None if action is None else action[some])
+            new = model.sample(len(swapped.z_c), z_m.shape[1], generator)
+            codes = together(swapped, new)
         at = None if steps is None else steps[some].repeat(2, 1)
-        frames = torch.cat([found.frames, model.decode(codes, at)])
-        told = None if found.action is None or action is None else torch.cat([found.action, action])
-        return Frames(frames, told)
+        return Frames(torch.cat([found.frames, model.decode(codes, at)]), together(found.codes, codes))
 
     def companions(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, "B W A"] | None:
         """What is said of the action of clips that probably show the same, seen by the same views drawn anew."""
@@ -358,9 +360,7 @@ class Autoencoding(Algorithm):
             )
         if (frames := self.critics.frames) is not None:
             with computing(z_c.device, self.chosen):
-                real, generated = (
-                    frames(*(None if part is None else part.detach() for part in each)) for each in shown
-                )
+                real, generated = (frames(each.frames.detach(), at_rest(each.codes)) for each in shown)
             terms["frame_critic"] = objectives.discriminator_loss(real, generated)
         return terms
 
@@ -370,6 +370,19 @@ def present(part: Part | None) -> Part:
     if part is None:
         raise ValueError("only models with actions have this")
     return part
+
+
+def together(some: Latents, others: Latents) -> Latents:
+    """The codes of both."""
+    action = None
+    if some.action is not None and others.action is not None:
+        action = torch.cat([some.action, others.action])
+    return Latents(torch.cat([some.z_c, others.z_c]), torch.cat([some.z_m, others.z_m]), action)
+
+
+def at_rest(codes: Latents) -> Latents:
+    """The same codes, from which no gradient goes back: a discriminator's word on frames should not move them."""
+    return Latents(codes.z_c.detach(), codes.z_m.detach(), None if codes.action is None else codes.action.detach())
 
 
 def of_other_clips(rows: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from rwae_core.config import ModelConfig
+from rwae_core.latents import Latents
 from rwae_core.precision import at_least_single
 from training.preset import Objective
 
@@ -62,33 +63,56 @@ class DependenceCritic(nn.Module):
 
 
 class FrameDiscriminator(nn.Module):
-    """Logits of "filmed and not drawn" for each of 4×4 places of a frame, told what is done in it.
+    """Logits of "filmed and not drawn" for places of a frame, told what is done in it and whose clip it is.
 
-    Spectrally normalised convolutions of stride 2 halve a frame to 4×4; to what they see, a projection of the action's
-    probabilities on it is added (Miyato & Koyama 2018).
+    Spectrally normalised convolutions of stride 2 halve a frame to 4×4. Of each of 8×8 places, 22 pixels wide, and of
+    4×4, which see 46, it says so on its own. To what is seen, projections on it of the action's probabilities and of
+    z^c are added (Miyato & Koyama 2018): apart, as whoever was never filmed doing something does it, too.
     """
 
-    def __init__(self, channels: int, size: int, actions: int) -> None:
+    def __init__(self, channels: int, size: int, actions: int, content_dim: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
+        self.layers, self.heads = nn.ModuleList(), nn.ModuleList()
         before, side = channels, size
         while side > 4:
-            after, side = min(128, 48 << (len(layers) // 2)), side // 2
-            layers += [spectral_norm(nn.Conv2d(before, after, 4, 2, 1)), nn.LeakyReLU(0.2)]
+            after, side = min(128, 48 << (len(self.layers) // 2)), side // 2
+            self.layers.append(nn.Sequential(spectral_norm(nn.Conv2d(before, after, 4, 2, 1)), nn.LeakyReLU(0.2)))
+            if side <= 8:
+                self.heads.append(_PlacesHead(after, actions, content_dim))
             before = after
-        self.layers = nn.Sequential(*layers)
-        self.filmed = spectral_norm(nn.Conv2d(before, 1, 1))
-        self.action = spectral_norm(nn.Linear(actions, before, bias=False)) if actions else None
 
-    def forward(
-        self, frames: Float[Tensor, "B S C H W"], action: Float[Tensor, "B A"] | None
-    ) -> Float[Tensor, "B S h w"]:
-        seen = self.layers(2 * frames.flatten(0, 1) - 1)
-        logits = self.filmed(seen).squeeze(1)
-        if self.action is not None and action is not None:
-            told = self.action(action).repeat_interleave(frames.shape[1], 0)
-            logits = logits + torch.einsum("nkhw,nk->nhw", seen, told)
-        return at_least_single(logits).unflatten(0, frames.shape[:2])
+    def forward(self, frames: Float[Tensor, "B S C H W"], codes: Latents) -> Float[Tensor, "B S n"]:
+        """Of each frame.
+
+        Args:
+            frames: Filmed or drawn.
+            codes: Of the clip they are of, or what they were drawn of; z^m is not looked at.
+        """
+        seen, logits = 2 * frames.flatten(0, 1) - 1, []
+        for index, layer in enumerate(self.layers, len(self.heads) - len(self.layers)):
+            seen = layer(seen)
+            if index >= 0:
+                logits.append(self.heads[index](seen, codes, frames.shape[1]).flatten(1))
+        # Both scales have as much say, though one has a quarter of the other's places.
+        most = logits[0].shape[1]
+        said = torch.cat([each.repeat(1, most // each.shape[1]) for each in logits], 1)
+        return at_least_single(said).unflatten(0, frames.shape[:2])
+
+
+class _PlacesHead(nn.Module):
+    """What is said of each place of a frame, as surely as it learns to: normalised, it had hardly an opinion."""
+
+    def __init__(self, width: int, actions: int, content_dim: int) -> None:
+        super().__init__()
+        self.filmed = nn.Conv2d(width, 1, 1)
+        self.action = nn.Linear(actions, width, bias=False) if actions else None
+        self.content = nn.Linear(content_dim, width, bias=False)
+
+    def forward(self, seen: Float[Tensor, "n k h w"], codes: Latents, steps: int) -> Float[Tensor, "n h w"]:
+        told = self.content(codes.z_c)
+        if self.action is not None and codes.action is not None:
+            told = told + self.action(codes.action)
+        return self.filmed(seen).squeeze(1) + torch.einsum("nkhw,nk->nhw", seen, told.repeat_interleave(steps, 0))
 
 
 class Critics(nn.Module):
@@ -101,4 +125,8 @@ class Critics(nn.Module):
         self.dependence = (
             DependenceCritic(model.content_dim, model.motion_dim, model.frames) if objective.dependence else None
         )
-        self.frames = FrameDiscriminator(model.channels, model.size, model.actions) if objective.frame_gan else None
+        self.frames = (
+            FrameDiscriminator(model.channels, model.size, model.actions, model.content_dim)
+            if objective.frame_gan
+            else None
+        )

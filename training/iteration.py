@@ -39,7 +39,11 @@ def descend(
             module.requires_grad_(name in phase)
     with processes.global_draws():
         batch = random_batch(
-            data, chosen.schedule.batch // processes.count(), generator, windows=chosen.recorded_windows
+            data,
+            chosen.schedule.batch // processes.count(),
+            generator,
+            windows=chosen.recorded_windows,
+            look_alikes=chosen.views.content_elsewhere > 0,
         )
         terms = algorithm.terms(phase, batch, generator, progress)
     weighted_sum(terms, weights).backward()

@@ -106,7 +106,8 @@ class Objective(_Section):
 class Views(_Section):
     """What each posterior may see of a clip in training (`training.views`); all off is the paper's.
 
-    Of half of the clips the `content_frames` are mirrored, unless a mirrored object is another one.
+    Of half of the clips the `content_frames` are mirrored, unless a mirrored object is another one. Of a share of the
+    clips, content is seen in `content_elsewhere`: in what looks like them and does something else.
     With `content_windows`, content is seen in so many random windows of the clip's recording, and the moments that a
     standardised motion input is freed of are those of four times as many others: were they of the same, z^c would know
     what was taken away, and z^m could say the rest of who speaks. With `new_voices` and `new_clips`, clips and
@@ -120,6 +121,7 @@ class Views(_Section):
 
     content_frames: Annotated[int, Field(ge=0)] = 0
     content_mirrored: bool = True
+    content_elsewhere: Annotated[float, Field(ge=0, le=1)] = 0
     content_windows: Annotated[int, Field(ge=0)] = 0
     motion_colours: bool = False
     motion_light: bool = True
@@ -219,7 +221,7 @@ class Preset(_Section):
     def _views_are_the_models(self) -> Self:
         speech = len(self.model.frame_shape) == 1
         of_speech = ("content_windows", "motion_voices", "new_voices")
-        of_video = ("content_frames", "motion_colours", "new_clips")
+        of_video = ("content_frames", "content_elsewhere", "motion_colours", "new_clips")
         for name in of_video if speech else of_speech:
             if getattr(self.views, name):
                 raise ValueError(f"views: {name} is for {'video' if speech else 'speech'}; the model reads the other")

@@ -26,7 +26,7 @@ from rwae_core.memory import keep_freed_memory
 from rwae_core.model import RWAE
 from training import checkpoint, methods, preset, processes
 from training.baselines.fhvae import FHVAE
-from training.datasets import Dataset, Recorded
+from training.datasets import Dataset, Filmed, Recorded
 from training.datasets.batch import random_batch
 from training.datasets.catalogue import open_dataset
 from training.datasets.errors import DataError
@@ -83,6 +83,11 @@ def train(
         raise TrainingError(
             f"the preset looks at other clips of a clip's recording, and those of {chosen.dataset} are not cut from "
             "any: take action_agreement out of its [objective], or content_windows out of its [views]"
+        )
+    if chosen.views.content_elsewhere and not isinstance(training, Filmed):
+        raise TrainingError(
+            f"the preset looks for content in other takes, and those of {chosen.dataset} are not known: take "
+            "content_elsewhere out of its [views]"
         )
     torch.manual_seed(seed)
     algorithm = methods.algorithm(chosen, training).to(device)

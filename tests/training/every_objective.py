@@ -79,6 +79,11 @@ class Films:
         """Every two clips are of one recording."""
         return indices[:, None] ^ torch.randint(2, (len(indices), count), generator=generator)
 
+    def look_alikes(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Every other clip shows the same."""
+        del generator
+        return (indices + 2) % len(self)
+
     def labels(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
         del indices
         return {}

@@ -1,10 +1,13 @@
 """What the decoder is given and what is asked of it, term by term."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from rwae_core.config import ModelConfig
 from rwae_core.latents import Latents
@@ -146,6 +149,25 @@ def test_a_share_of_the_clips_is_new() -> None:
         assert (clip != batch.clips).flatten(1).any(1).sum().item() in changed
 
 
+def test_content_of_a_share_of_the_clips_is_seen_elsewhere_in_the_same_new_clip() -> None:
+    algorithm, batch = people("human-actions-sharp", content_elsewhere=0.5, content_mirrored=False, new_clips=0)
+    alike = 0.5 * batch.clips.roll(1, 0)
+    seen = algorithm.seen(replace(batch, look_alikes=alike), torch.Generator().manual_seed(0))
+    assert torch.equal(seen.clip, batch.clips)
+
+    def of(clips: Tensor) -> Tensor:
+        """Whether each clip's content frames are of these."""
+        return (seen.content[:, :, None] - clips[:, None]).flatten(3).abs().amax(3).amin(2).amax(1) == 0
+
+    assert torch.equal(of(alike), ~of(batch.clips))
+    assert 0 < of(alike).sum() < len(alike)
+
+    algorithm, _ = people("human-actions-sharp", content_elsewhere=1, content_mirrored=False, new_clips=1)
+    seen = algorithm.seen(replace(batch, look_alikes=batch.clips), torch.Generator().manual_seed(0))
+    assert (seen.clip != batch.clips).flatten(1).any(1).all()
+    assert of(seen.clip).all(), "both are shifted and coloured alike"
+
+
 def drawing() -> tuple[Autoencoding, Batch]:
     """`human-actions-sharp` with its discriminator of frames, on clips as they are."""
     algorithm, batch = people("human-actions-sharp", new_clips=0, decoded_frames=2)
@@ -170,9 +192,15 @@ def test_frames_that_are_decoded_swapped_and_of_the_priors_are_to_pass_for_filme
     _, (filmed, drawn), found = algorithm.model_terms(batch, torch.Generator().manual_seed(0), 0.5)
     assert filmed.frames.shape == (8, 2, 3, 64, 64)
     assert drawn.frames.shape == (16, 2, 3, 64, 64)
-    assert drawn.action is not None
-    torch.testing.assert_close(drawn.action.sum(1), torch.ones(16))
-    assert drawn.action[12:].eq(0).logical_or(drawn.action[12:].eq(1)).all()  # the priors' are certain
+    z_c, z_m, action = drawn.codes.z_c, drawn.codes.z_m, drawn.codes.action
+    assert action is not None
+    torch.testing.assert_close(action.sum(1), torch.ones(16))
+    assert action[12:].eq(0).logical_or(action[12:].eq(1)).all()  # the priors' are certain
+    # Swaps have every other clip's motion with the content of the one before it.
+    assert torch.equal(z_m[8:12], z_m[0:8:2])
+    assert torch.equal(action[8:12], action[0:8:2])
+    assert torch.equal(z_c[8:12], z_c[[7, 1, 3, 5]])
+    assert (z_c[12:, None] - z_c[None, :12]).abs().amax(2).min() > 1e-3
     assert (batch.clips[:, None] - filmed.frames[:, :, None]).abs().flatten(3).amax(3).amin(2).max() == 0
 
     with frozen(algorithm.critics):
@@ -189,24 +217,37 @@ def test_frames_that_are_decoded_swapped_and_of_the_priors_are_to_pass_for_filme
     assert not moved(parts["decoder"])
 
 
-def test_the_discriminator_tells_filmed_frames_and_what_they_are_said_to_show() -> None:
+@pytest.mark.parametrize("of", ["action", "content"])
+def test_the_discriminator_tells_filmed_frames_and_what_they_are_said_to_be_of(of: str) -> None:
     torch.manual_seed(0)
-    discriminator = FrameDiscriminator(3, 64, 2)
+    discriminator = FrameDiscriminator(3, 64, 2, 5)
     optimiser = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
-    action = torch.eye(2).repeat(8, 1)
-    # Left halves are bright in one action, right halves in the other; what is drawn is said to show the other.
+    said = torch.eye(2).repeat(8, 1)
+    same = torch.zeros(16, 1, 1)
+
+    def codes(said: Tensor) -> Latents:
+        if of == "action":
+            return Latents(torch.zeros(16, 5), same, said)
+        return Latents(functional.pad(said, (1, 2)), same, torch.full((16, 2), 0.5))
+
+    # Left halves are bright in one, right halves in the other; what is drawn is said to be of the other.
     frames = torch.zeros(16, 2, 3, 64, 64)
     frames[::2, ..., :32] = 1
     frames[1::2, ..., 32:] = 1
     for _ in range(60):
-        loss = objectives.discriminator_loss(discriminator(frames, action), discriminator(frames, action.flip(1)))
+        filmed, drawn = discriminator(frames, codes(said)), discriminator(frames, codes(said.flip(1)))
+        loss = objectives.discriminator_loss(filmed, drawn)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert discriminator(frames, action).shape == (16, 2, 4, 4)
     assert loss.item() < 0.5 < 2 * math.log(2)
-    alone = FrameDiscriminator(1, 32, 0)
-    assert alone(torch.rand(2, 3, 1, 32, 32), None).shape == (2, 3, 4, 4)
+
+
+def test_both_scales_of_the_discriminator_have_as_much_say() -> None:
+    discriminator = FrameDiscriminator(1, 32, 0, 5)
+    logits = discriminator(torch.rand(2, 3, 1, 32, 32), Latents(torch.randn(2, 5), torch.zeros(2, 1, 1)))
+    assert logits.shape == (2, 3, 64 + 64)
+    torch.testing.assert_close(logits[..., 64:80], logits[..., 112:])
 
 
 def test_what_the_prior_draws_for_an_action_is_asked_for_it_and_the_prior_alone_pays() -> None:

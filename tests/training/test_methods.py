@@ -45,6 +45,11 @@ class Procedural:
         """Every two clips are of one recording."""
         return indices[:, None] ^ torch.randint(2, (len(indices), count), generator=generator)
 
+    def look_alikes(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Every other clip shows the same."""
+        del generator
+        return (indices + 2) % len(self)
+
     def labels(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
         del indices
         return {}
@@ -123,7 +128,8 @@ def test_a_phase_reaches_every_parameter_of_its_parts_and_no_other(name: str) ->
             parameter.grad = None
             parameter.requires_grad_(label.split(":")[0] in phase)
         for _ in range(3):  # one draw may leave a rarely active unit out
-            batch = random_batch(data, 8, generator, windows=chosen.recorded_windows)
+            elsewhere = chosen.views.content_elsewhere > 0
+            batch = random_batch(data, 8, generator, windows=chosen.recorded_windows, look_alikes=elsewhere)
             terms = algorithm.terms(phase, batch, generator, 0.5)
             weighted_sum(terms, weights).backward()
         reached = {label for label, p in parameters.items() if p.grad is not None and p.grad.any()}

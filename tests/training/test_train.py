@@ -260,6 +260,16 @@ def test_clips_of_no_recording_cannot_agree_with_others_of_theirs(
     assert "take action_agreement out of its [objective]" in capsys.readouterr().err
 
 
+def test_content_is_not_looked_for_where_no_other_takes_are_known(
+    drawn_sprites: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "elsewhere.toml"
+    path.write_text(JOINT.replace("[views]", "[views]\ncontent_elsewhere = 0.5"))
+    arguments = ["--preset", str(path), "--data", str(drawn_sprites), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert train.main(arguments) == 1
+    assert "take content_elsewhere out of its [views]" in capsys.readouterr().err
+
+
 def test_another_run_in_the_folder_is_not_overwritten(drawn_sprites: Path, tmp_path: Path) -> None:
     run(ALTERNATING, drawn_sprites, tmp_path / "run", iterations=1)
     with pytest.raises(train.TrainingError, match="another preset"):

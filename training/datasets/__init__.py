@@ -42,3 +42,12 @@ class Recorded(Dataset, Protocol):
     def companions(self, indices: Int[Tensor, " B"], count: int, generator: torch.Generator) -> Int[Tensor, "B count"]:
         """Random sequences of the recording that each is from, or of one that is like it, drawn with replacement."""
         ...
+
+
+@runtime_checkable
+class Filmed(Dataset, Protocol):
+    """A dataset whose sequences are cut from takes, of which several show the same thing doing something else."""
+
+    def look_alikes(self, indices: Int[Tensor, " B"], generator: torch.Generator) -> Int[Tensor, " B"]:
+        """Of each sequence a random one that looks like it and probably does something else, or one of its own take."""
+        ...

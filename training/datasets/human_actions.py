@@ -97,6 +97,10 @@ class HumanActions:
         """Random clips of each clip's take or of takes that move like it, drawn with replacement."""
         return self.takes.companions(indices, count, generator)
 
+    def look_alikes(self, indices: Int[Tensor, " B"], generator: torch.Generator) -> Int[Tensor, " B"]:
+        """Of each clip one of a take that looks like its own and does not move like it."""
+        return self.takes.look_alikes(indices, generator)
+
 
 def _split(action: str, person: int) -> str:
     return next((split for split, held_out in HELD_OUT.items() if person in held_out[action]), "train")

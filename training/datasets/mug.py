@@ -117,6 +117,10 @@ class MUG:
         """Random clips of each clip's take or of takes that move like it, drawn with replacement."""
         return self.takes.companions(indices, count, generator)
 
+    def look_alikes(self, indices: Int[Tensor, " B"], generator: torch.Generator) -> Int[Tensor, " B"]:
+        """Of each clip one of a take that looks like its own and does not move like it."""
+        return self.takes.look_alikes(indices, generator)
+
 
 def _chosen(root: Path, subjects: list[str], expression: str, split: str) -> list[tuple[int, Path]]:
     """This split's takes of one expression, each with its subject."""

@@ -19,6 +19,10 @@ ALIKE = 5
 """Other takes that a clip's companions are from as well: those that move most like its own."""
 PLACES, SHIFT = 16, 4
 """Side of a picture of where a take moves, and by how many of its places two of them may lie apart."""
+COLOURS = 8
+"""Shades of a channel that are told from each other."""
+LOOKS, LOOKING_ALIKE = 2, 0.975
+"""How many other takes a look-alike is from at most, and how much of its colours such a take has at least."""
 
 
 class Takes:
@@ -64,13 +68,7 @@ class Takes:
 
         They are of its own recording, or of one of those that move like it.
         """
-        chosen = torch.randint(
-            self._alike.shape[1], (len(indices), count), generator=generator, device=self.pixels.device
-        )
-        take = self._alike[self.take(indices)].gather(1, chosen)
-        first, end = (self._clips_before[take + later] for later in (0, 1))
-        share = torch.rand(len(indices), count, generator=generator, device=take.device)
-        return torch.minimum(first + (share * (end - first)).long(), end - 1)
+        return self._random_clips(self._alike[self.take(indices)], count, generator)
 
     @cached_property
     def _alike(self) -> Int[Tensor, "takes K"]:
@@ -84,10 +82,48 @@ class Takes:
         likeness.fill_diagonal_(2)
         return likeness.topk(min(1 + ALIKE, int((clips > 0).sum()))).indices
 
+    def look_alikes(self, indices: Int[Tensor, " B"], generator: torch.Generator) -> Int[Tensor, " B"]:
+        """Of each clip a random one that probably shows who and where it shows, doing something else.
+
+        It is of one of the takes that look like its own and do not move like it, or of its own where there is none.
+        """
+        return self._random_clips(self._look[self.take(indices)], 1, generator).squeeze(1)
+
+    def _random_clips(
+        self, among: Int[Tensor, "B K"], count: int, generator: torch.Generator
+    ) -> Int[Tensor, "B count"]:
+        """So many clips of any of the takes in each row, drawn with replacement."""
+        size, device = (len(among), count), self.pixels.device
+        take = among.gather(1, torch.randint(among.shape[1], size, generator=generator, device=device))
+        first, end = (self._clips_before[take + later] for later in (0, 1))
+        share = torch.rand(size, generator=generator, device=device)
+        return torch.minimum(first + (share * (end - first)).long(), end - 1)
+
+    @cached_property
+    def _look(self) -> Int[Tensor, "takes K"]:
+        """Of each take those that look most like it and do not move like it; itself in place of those that do not."""
+        shares = torch.stack([colours(take) for take in self.pixels.split(self._lengths)])
+        likeness = (shares @ shares.T).scatter(1, self._alike, -1)
+        likeness[:, self._clips_before.diff() == 0] = -1
+        most = likeness.topk(min(LOOKS, len(shares)))
+        own = torch.arange(len(shares), device=shares.device)[:, None]
+        return torch.where(most.values >= LOOKING_ALIKE, most.indices, own)
+
     def clips(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B T C H W"]:
         """The clips, with values in [0, 1]."""
         indices = indices.to(self._first.device)
         return self.pixels[self._first[indices][:, None] + self._steps[self._take[indices]]].float() / 255
+
+
+def colours(take: UInt8[Tensor, "_ C H W"]) -> Float[Tensor, " K"]:
+    """Square roots of the shares of all pixels of a take that have each of K = 8^C colours.
+
+    The product of two is the Bhattacharyya coefficient of their distributions: 1 where they are one, 0 where no colour
+    is in both. What a take shows is in it, and not what is done there.
+    """
+    shades = take.movedim(1, -1).flatten(0, -2).long() * COLOURS // 256
+    index = shades @ COLOURS ** torch.arange(take.shape[1], device=take.device)
+    return (torch.bincount(index, minlength=COLOURS ** take.shape[1]) / len(index)).sqrt()
 
 
 def moving(take: UInt8[Tensor, "_ C H W"], every: int) -> Float[Tensor, "P P"]:

@@ -67,6 +67,19 @@ def test_companions_of_real_clips_do_what_they_do() -> None:
     assert (companions["person"].view_as(found) != label["person"][:, None]).double().mean() > 0.5
 
 
+def test_look_alikes_of_real_clips_are_the_same_person_doing_something_else() -> None:
+    if not REAL.is_dir():
+        pytest.skip(f"no human actions in {REAL}; set RWAE_DATA to the folder that holds human_actions/")
+    data = HumanActions(REAL, "train")
+    clips = torch.arange(0, len(data), 7)
+    found = data.look_alikes(clips, torch.Generator().manual_seed(0))
+    label, other = data.labels(clips), data.labels(found)
+    assert torch.equal(label["person"], other["person"])
+    elsewhere = data.takes.take(found) != data.takes.take(clips)
+    assert torch.equal(label["action"] != other["action"], elsewhere)
+    assert elsewhere.double().mean() > 0.6, "some changed clothes, and have no look-alike"
+
+
 def test_the_split_is_the_published_one(drawn: Path) -> None:
     pairs = {}
     for split in ("train", "validation", "test"):

@@ -1,9 +1,9 @@
-"""Which takes move alike, and that a clip's companions are of those."""
+"""Which takes move alike and which look alike, and that a clip's companions and look-alikes are of those."""
 
 import pytest
 import torch
 
-from training.datasets.takes import ALIKE, PLACES, Takes, likenesses, moving
+from training.datasets.takes import ALIKE, PLACES, Takes, colours, likenesses, moving
 
 FRAMES, SIDE = 24, 64
 
@@ -82,3 +82,47 @@ def test_a_take_that_is_too_short_for_a_clip_is_nobodys_companion() -> None:
     takes = Takes([take("blinks"), take("blinks", seed=1)[:10], take("blinks", seed=2)], frames=8)
     found = takes.companions(torch.arange(len(takes)), 40, torch.Generator().manual_seed(0))
     assert set(takes.take(found.flatten()).tolist()) == {0, 2}
+
+
+def test_colours_are_compared_by_the_bhattacharyya_coefficient() -> None:
+    one, other = take("blinks"), take("back and forth", seed=3)
+
+    def shares(film: torch.Tensor) -> dict[tuple[int, ...], float]:
+        pixels = film.movedim(1, -1).reshape(-1, 3).tolist()
+        counts: dict[tuple[int, ...], int] = {}
+        for pixel in pixels:
+            shade = tuple(value // 32 for value in pixel)
+            counts[shade] = counts.get(shade, 0) + 1
+        return {shade: count / len(pixels) for shade, count in counts.items()}
+
+    ours, theirs = shares(one), shares(other)
+    expected = sum((share * theirs.get(shade, 0)) ** 0.5 for shade, share in ours.items())
+    assert (colours(one) @ colours(other)).item() == pytest.approx(expected, abs=1e-4)
+    assert (colours(one) @ colours(one.flip(-1))).item() == pytest.approx(1, abs=1e-5)
+    assert (colours(one) @ colours(255 - one)).item() < 0.1
+
+
+def coloured(kind: str, colour: int, seed: int) -> torch.Tensor:
+    """A take whose wall has one of a few tints."""
+    film = take(kind, seed=seed).float()
+    tint = torch.tensor([(1.0, 0.4, 0.4), (0.4, 1.0, 0.4), (0.4, 0.4, 1.0), (1.0, 1.0, 0.2)][colour])
+    return (film * tint[:, None, None]).round().byte()
+
+
+def test_look_alikes_are_of_takes_that_look_alike_and_do_something_else() -> None:
+    # Six of a kind, so that those that move alike are told by how they move; three tints have both kinds, one has one.
+    kinds = [(kind, colour) for kind in KINDS[:2] for colour in (0, 0, 1, 1, 2, 2)] + [("blinks", 3)] * 6
+    takes = Takes([coloured(kind, colour, seed) for seed, (kind, colour) in enumerate(kinds)], frames=8)
+    clips = torch.arange(len(takes)).repeat(20)
+    found = takes.look_alikes(clips, torch.Generator().manual_seed(0))
+    of, to = takes.take(clips), takes.take(found)
+    for one, other in zip(of.tolist(), to.tolist(), strict=True):
+        assert kinds[other][1] == kinds[one][1]
+        if kinds[one][1] < 3:
+            assert kinds[other][0] != kinds[one][0]
+        else:
+            assert other == one, "what nothing else looks like is its own look-alike"
+    for take in range(12):
+        assert len(to[of == take].unique()) == 2
+        assert len(found[of == take].unique()) > 8
+    assert torch.equal(found, takes.look_alikes(clips, torch.Generator().manual_seed(0)))
