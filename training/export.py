@@ -46,8 +46,8 @@ LIMITS: dict[Name, str] = {
     "human-actions": """\
 Nine people before one wall, in 48 videos of four actions, are all it has seen: it turns anybody into
 one of them doing what they do (`psnr_db` of `/encode` says how well it can say a clip back). Nobody told it which
-actions there are, and it found the four that have names. People who are drawn doing what it never saw them do have
-grain on them. New motion of a wave with two hands may be a jack, or hard to tell from one.""",
+actions there are, and it found the four that have names. Hands and feet are blurred, and who wears what another one
+wears may become that one. New motion of a wave with two hands may be a jack, or hard to tell from one.""",
     "librispeech": """\
 Read English by 230 speakers, one voice at a time, close to a microphone, is all it has heard; 16 kHz, spectra of 25 ms.
 What it calls content is how an utterance sounds on average: the voice and, as much, microphone, room and noise. Pitch
