@@ -122,7 +122,8 @@ def colours(take: UInt8[Tensor, "_ C H W"]) -> Float[Tensor, " K"]:
     is in both. What a take shows is in it, and not what is done there.
     """
     shades = take.movedim(1, -1).flatten(0, -2).long() * COLOURS // 256
-    index = shades @ COLOURS ** torch.arange(take.shape[1], device=take.device)
+    # CUDA has no product of matrices of integers.
+    index = (shades * COLOURS ** torch.arange(take.shape[1], device=take.device)).sum(1)
     return (torch.bincount(index, minlength=COLOURS ** take.shape[1]) / len(index)).sqrt()
 
 
