@@ -1,4 +1,4 @@
-"""One iteration of a run: the update of every phase in turn, then the average of the weights.
+"""One iteration of a run: the update of every phase in turn and, after every tenth, the average of the weights.
 
 Nothing in it waits for the device, so CUDA records it once as a graph and replays that: an iteration of Algorithm 2 is
 thousands of small kernels, which take longer to launch one by one than to run.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from training import processes
 from training.algorithm import Algorithm, weighted_sum
@@ -21,6 +21,8 @@ from training.preset import Preset
 
 PLAIN = 3
 """Iterations before the recording: libraries choose their algorithms and optimisers make their state in them."""
+AVERAGED_EVERY = 10
+"""Iterations: weights differ little from one to the next, and an average reads and writes all of them."""
 
 
 def descend(
@@ -92,7 +94,7 @@ class Iteration:
             for name, parameters in self.parts.items()
         }
         self.weights = {name: torch.zeros((), device=self.device) for name in chosen.objective.weights(1.0)}
-        self.progress, self.share = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        self.progress = torch.zeros((), device=self.device)
         self.average = copy.deepcopy(algorithm.model).requires_grad_(False)
         self.sums: dict[str, Tensor] = {}
         self.times: dict[str, int] = {}
@@ -101,7 +103,7 @@ class Iteration:
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, number: int) -> None:
-        """Moves every part of the algorithm, and the average after it."""
+        """Moves every part of the algorithm and, after the tenth and the last, the average after it."""
         self._set(number)
         if self.graph is None and self.plain == PLAIN:
             self.graph = self._record()
@@ -113,6 +115,9 @@ class Iteration:
         else:
             self._update()
         self.summed += 1
+        done, schedule = number + 1, self.chosen.schedule
+        if done % AVERAGED_EVERY == 0 or done == schedule.iterations:
+            self._follow(newest_share(schedule.average, number))
 
     def means(self) -> dict[str, float]:
         """Means of the terms since the last call, over iterations, phases and processes; all processes call it."""
@@ -151,7 +156,6 @@ class Iteration:
         for name, rate in self.rates.items():
             rate.fill_(getattr(schedule, f"{name}_rate") * schedule.rate_factor(number))
         self.progress.fill_(number / schedule.iterations)
-        self.share.fill_(newest_share(schedule.average, number))
 
     def _update(self) -> None:
         self.times = dict.fromkeys(self.times, 0)
@@ -164,7 +168,6 @@ class Iteration:
                     optimiser.step()
                     optimiser.zero_grad()
             self._add(terms)
-        self._follow(self.algorithm.model)
 
     @torch.no_grad()
     def _add(self, terms: dict[str, Tensor]) -> None:
@@ -175,9 +178,10 @@ class Iteration:
             self.times[name] = self.times.get(name, 0) + 1
 
     @torch.no_grad()
-    def _follow(self, model: nn.Module) -> None:
+    def _follow(self, share: float) -> None:
+        model = self.algorithm.model
         for average, newest in zip(self.average.parameters(), model.parameters(), strict=True):
-            average.lerp_(newest, self.share)
+            average.lerp_(newest, share)
         for kept, current in zip(self.average.buffers(), model.buffers(), strict=True):
             kept.copy_(current)
 
@@ -199,8 +203,9 @@ class Iteration:
 
 
 def newest_share(decay: float, number: int) -> float:
-    """What the moving average takes of the weights after iteration `number`; its decay rises to its value.
+    """What the moving average takes of the weights after iteration `number`, for itself and the nine before.
 
-    So the first weights are forgotten: 1 − min(decay, (1 + n) / (10 + n)), and all of the first.
+    With the decay d of one iteration, which rises to its value so that the first weights are forgotten,
+    1 − min(d, (1 + n) / (10 + n))¹⁰.
     """
-    return 1 - min(decay, (1 + number) / (10 + number)) if number else 1.0
+    return 1 - min(decay, (1 + number) / (10 + number)) ** AVERAGED_EVERY

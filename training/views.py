@@ -36,7 +36,8 @@ def random_steps(clip: Float[Tensor, "B T *frame"], count: int, generator: torch
 
 def at_steps(clip: Float[Tensor, "B T *frame"], steps: Int[Tensor, "B S"]) -> Float[Tensor, "B S *frame"]:
     """These frames of each clip."""
-    return clip[torch.arange(len(clip), device=clip.device)[:, None], steps]
+    first = clip.shape[1] * torch.arange(len(clip), device=clip.device)[:, None]
+    return clip.flatten(0, 1).index_select(0, (first + steps).flatten()).unflatten(0, steps.shape)
 
 
 def content_view(

@@ -19,8 +19,6 @@ NARROW = 16
 LOW = 8
 """Coarse pixels a side above which oneDNN is faster where the processor has tiles (AMX)."""
 TILES = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-PARTS = 4
-"""Into which the sum over pixels is divided: four small products share the cores better than a long thin one."""
 
 
 class Down(nn.Conv2d):
@@ -67,49 +65,75 @@ def _learning(layer: Down | Up, maps: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class _Strided(torch.autograd.Function):
-    """The layer, each of its gradients by what is fastest."""
+    """The layer, and each of its gradients, by what is fastest."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, up: bool) -> Tensor:
-        ctx.save_for_backward(maps, weight)
-        ctx.up = up
-        convolve = functional.conv_transpose2d if up else functional.conv2d
-        return convolve(maps, weight, bias, STRIDE, PADDING)
+        ctx.up, ctx.multiplies = up, _multiplies(maps.shape[-1] if up else maps.shape[-1] // STRIDE, weight)
+        if up or not ctx.multiplies:
+            ctx.save_for_backward(maps, weight)
+            convolve = functional.conv_transpose2d if up else functional.conv2d
+            return convolve(maps, weight, bias, STRIDE, PADDING)
+        windows = _windows(maps)
+        ctx.save_for_backward(windows, weight)
+        found = _coarse(maps, weight)
+        torch.mm(windows, _matrix(weight).t(), out=_rows(found))
+        return found if bias is None else found.add_(bias[:, None, None])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
-        maps, weight = ctx.saved_tensors
+        saved, weight = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
+        of_bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
+        windows = None
+        if ctx.multiplies:
+            windows = _windows(gradient) if ctx.up else saved
         of_maps = None
         if ctx.needs_input_grad[0]:
-            back = functional.conv2d if ctx.up else functional.conv_transpose2d
-            of_maps = back(gradient, weight, None, STRIDE, PADDING)
-        fine, coarse = (gradient, maps) if ctx.up else (maps, gradient)
-        of_bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
-        return of_maps, _of_weight(fine, coarse, weight), of_bias, None
+            if not ctx.up:
+                of_maps = functional.conv_transpose2d(gradient, weight, None, STRIDE, PADDING)
+            elif windows is None:
+                of_maps = functional.conv2d(gradient, weight, None, STRIDE, PADDING)
+            else:
+                of_maps = _coarse(gradient, weight)
+                torch.mm(windows, _matrix(weight).t(), out=_rows(of_maps))
+        coarse = saved if ctx.up else gradient
+        if windows is None:
+            of_weight = grad.conv2d_weight(gradient if ctx.up else saved, weight.shape, coarse, STRIDE, PADDING)
+        else:
+            product = _rows(coarse).t() @ windows
+            of_weight = product.view(len(weight), SIDE, SIDE, -1).permute(0, 3, 1, 2)
+        return of_maps, of_weight, of_bias, None
 
 
-def _of_weight(
-    fine: Float[Tensor, "N F _ _"], coarse: Float[Tensor, "N G _ _"], weight: Float[Tensor, "G F 4 4"]
-) -> Float[Tensor, "G F 4 4"]:
-    """Σ over frames and coarse pixels of each coarse channel × the 4×4 fine pixels around it, of each fine channel."""
-    few, tiles_pay = min(weight.shape[:2]) < NARROW, TILES and coarse.shape[-1] > LOW
-    if few or tiles_pay:
-        return grad.conv2d_weight(fine, weight.shape, coarse, STRIDE, PADDING)
-    return _product(fine, coarse)
+def _multiplies(side: int, weight: Float[Tensor, "G F 4 4"]) -> bool:
+    """Whether a product of matrices is faster than oneDNN, with so many coarse pixels a side."""
+    return min(weight.shape[:2]) >= NARROW and not (TILES and side > LOW)
 
 
-def _product(fine: Float[Tensor, "N F _ _"], coarse: Float[Tensor, "N G _ _"]) -> Float[Tensor, "G F 4 4"]:
-    """The same as a product of matrices, which takes half as long as oneDNN's where it is fast at all."""
-    rows = coarse.movedim(1, -1).flatten(0, 2)
+def _windows(fine: Float[Tensor, "N F H W"]) -> Float[Tensor, "P Q"]:
+    """The 4×4 fine pixels around each of P coarse pixels, Q = 16 F numbers."""
     fine = functional.pad(fine.movedim(1, -1), (0, 0, PADDING, PADDING, PADDING, PADDING)).contiguous()
     count, height, width, channels = fine.shape
     frame, row, pixel, _ = fine.stride()
-    windows = fine.as_strided(
+    return fine.as_strided(
         (count, height // STRIDE - 1, width // STRIDE - 1, SIDE, SIDE * channels),
         (frame, STRIDE * row, STRIDE * pixel, row, 1),
-    ).reshape(len(rows), -1)
-    parts = PARTS if len(rows) % PARTS == 0 else 1
-    summed = rows.unflatten(0, (parts, -1)).transpose(1, 2) @ windows.unflatten(0, (parts, -1))
-    return summed.sum(0).view(-1, SIDE, SIDE, channels).permute(0, 3, 1, 2)
+    ).reshape(-1, SIDE * SIDE * channels)
+
+
+def _matrix(weight: Float[Tensor, "G F 4 4"]) -> Float[Tensor, "G Q"]:
+    """From a window to a coarse pixel."""
+    return weight.movedim(1, -1).flatten(1)
+
+
+def _coarse(fine: Float[Tensor, "N F H W"], weight: Float[Tensor, "G F 4 4"]) -> Float[Tensor, "N G _ _"]:
+    """Room for what windows of `fine` give, with channels last."""
+    shape = (len(fine), len(weight), fine.shape[2] // STRIDE, fine.shape[3] // STRIDE)
+    return torch.empty(shape, dtype=fine.dtype, device=fine.device, memory_format=torch.channels_last)
+
+
+def _rows(maps: Float[Tensor, "N C H W"]) -> Float[Tensor, "P C"]:
+    """Pixel by pixel; no copy of what has channels last."""
+    return maps.movedim(1, -1).flatten(0, 2)

@@ -1,7 +1,7 @@
 """An iteration: what it descends, that nothing in it waits for the device, and that a recording is the plain path."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from training.datasets.batch import random_batch
 from training.datasets.moving_shapes import MovingShapes
 from training.datasets.sprites import Sprites
 from training.datasets.utterances import Utterances
-from training.iteration import Iteration, newest_share
+from training.iteration import AVERAGED_EVERY, Iteration, newest_share
 
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal", "lift_fresh"}
 """Operations whose result the host has to see, or that copy what the host has just made; a graph can have neither."""
@@ -128,20 +128,26 @@ def _saved(state: dict[str, Any]) -> Any:
 
 def test_the_average_of_weights_forgets_the_first_ones() -> None:
     average = torch.zeros(1)
-    for number in range(1, 60):
+    for number in range(AVERAGED_EVERY - 1, 60, AVERAGED_EVERY):
         average.lerp_(torch.ones(1), newest_share(0.99, number))
     assert average.item() > 0.99  # with a fixed decay it would be 0.45
-    assert newest_share(0.99, 10**6) == pytest.approx(0.01)
-    assert newest_share(0, 5) == 1
-    assert newest_share(0.99, 0) == 1
+    assert newest_share(0.99, 10**6) == pytest.approx(1 - 0.99**AVERAGED_EVERY)
+    assert newest_share(0, 9) == 1
 
 
-def test_an_average_without_decay_is_the_newest_weights() -> None:
+def test_the_average_moves_after_the_tenth_and_the_last() -> None:
+    one = iteration("sprites", average=0, iterations=AVERAGED_EVERY + 2)
+    first, number = [kept.clone() for kept in one.average.parameters()], 0
 
-    one = iteration("sprites", average=0)
-    one(0)
-    for kept, current in zip(one.average.parameters(), one.algorithm.model.parameters(), strict=True):
-        assert torch.equal(kept, current)
+    def is_that_of(weights: Iterable[torch.Tensor]) -> bool:
+        return all(torch.equal(*each) for each in zip(one.average.parameters(), weights, strict=True))
+
+    for number in range(AVERAGED_EVERY - 1):
+        one(number)
+    assert is_that_of(first)
+    for last in (AVERAGED_EVERY - 1, AVERAGED_EVERY + 1):
+        one(last)
+        assert is_that_of(one.algorithm.model.parameters())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="a graph is recorded on a GPU; run this where there is one")

@@ -82,10 +82,12 @@ class Sprites:
             raise DataError(f"Sprites have 8 frames, not {frames}; set frames = 8 in the preset's [model]")
         self.frames = frames
         sheets = [*((name, range(VARIANTS)) for name in ATTRIBUTES), ("shoes", [SHOES])]
-        self.layers = [
-            _Layer.cut(torch.stack([_cells(folder / name / f"{variant}.png") for variant in variants]).to(device))
+        bodies, *layers = (
+            torch.cat([_cells(folder / name / f"{variant}.png") for variant in variants]).to(device)
             for name, variants in sheets
-        ]
+        )
+        colour, alpha = (bodies.float() / 255).split((3, 1), dim=2)
+        self.bodies, self.layers = colour * alpha, [_Layer.cut(cells) for cells in layers]
         order = np.random.RandomState(423).permutation(VARIANTS ** len(ATTRIBUTES))
         chosen = order[slice(*SPLITS[split])]
         characters = np.stack(np.unravel_index(chosen, (VARIANTS,) * len(ATTRIBUTES)), 1)
@@ -106,12 +108,12 @@ class Sprites:
         return self.compose(self.labels(indices))
 
     def compose(self, labels: Labels) -> Float[Tensor, "B T C H W"]:
-        """Lays body, bottomwear, topwear, hair and shoes over black: x ← x (1 − α) + colour · α."""
+        """Lays bottomwear, topwear, hair and shoes over a body over black: x ← x (1 − α) + colour · α."""
         action = labels["action"]
-        clip = torch.zeros(len(action), self.frames, *self.frame_shape, device=self.device)
-        variants = [*(labels[name] for name in ATTRIBUTES), torch.zeros_like(action)]
-        for layer, variant in zip(self.layers, variants, strict=True):
-            colour, alpha = layer.pixels[variant, action].split((3, 1), dim=2)
+        body, *clothes = (len(ACTIONS) * labels[name] + action for name in ATTRIBUTES)
+        clip = self.bodies.index_select(0, body)
+        for layer, cells in zip(self.layers, [*clothes, action], strict=True):
+            colour, alpha = layer.pixels.index_select(0, cells).split((3, 1), dim=2)
             clip[..., layer.rows, layer.columns].lerp_(colour, alpha)
         return clip
 
@@ -134,13 +136,13 @@ class Sprites:
 class _Layer:
     """One layer's cells without the margin that is transparent in all of them, and where in a frame they belong."""
 
-    pixels: Float[Tensor, "variants A T 4 h w"]
+    pixels: Float[Tensor, "cells T 4 h w"]
     rows: slice
     columns: slice
 
     @classmethod
-    def cut(cls, cells: UInt8[Tensor, "variants A T 4 H W"]) -> _Layer:
-        seen = (cells[:, :, :, 3] > 0).flatten(0, 2).any(0)
+    def cut(cls, cells: UInt8[Tensor, "cells T 4 H W"]) -> _Layer:
+        seen = (cells[:, :, 3] > 0).flatten(0, 1).any(0)
         rows, columns = (_extent(seen.any(axis)) for axis in (1, 0))
         return cls(cells[..., rows, columns].float() / 255, rows, columns)
 

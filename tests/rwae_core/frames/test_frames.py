@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from rwae_core.config import ComplexFrames, FrameNetworks, SimpleFrames, SpectrumFrames, TFGANFrames
 from rwae_core.frames.complex import ComplexDecoder, ComplexEncoder
-from rwae_core.frames.simple import SimpleDecoder, SimpleEncoder
+from rwae_core.frames.simple import Averaged, SimpleDecoder, SimpleEncoder
 from rwae_core.frames.spectrum import SpectrumDecoder, SpectrumEncoder
 from rwae_core.frames.tfgan import TFGANDecoder, TFGANEncoder
 from rwae_core.speech import SpectrumConfig
@@ -135,3 +135,12 @@ def test_a_few_steps_draw_better_than_one_flat_colour(pair: Pair) -> None:
         loss.backward()
         optimiser.step()
     assert loss < 0.9 * frames.var()
+
+
+@pytest.mark.parametrize("size", [16, 32, 128])
+def test_a_coarse_frame_is_the_averages_of_squares(size: int) -> None:
+    frames = torch.rand(3, 2, size, size, dtype=torch.float64)
+    for given in (frames, frames.contiguous(memory_format=torch.channels_last)):
+        with torch.autocast("cpu", torch.bfloat16):
+            found = Averaged(16)(given)
+        torch.testing.assert_close(found, functional.avg_pool2d(frames, size // 16))

@@ -47,6 +47,20 @@ def test_in_bfloat16_gradients_are_those_of_float64(
         assert apart(one, other) < 0.01  # bfloat16 has 8 bits: 0.4%
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_a_layer_gives_can_be_changed_in_place(name: str) -> None:
+    """As the activations behind them do, and their gradients see it."""
+    kind, expected = LAYERS[name]
+    torch.manual_seed(0)
+    layer, maps = kind(32, 48), torch.randn(2, 32, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(maps).mul_(3)
+    got = torch.autograd.grad(found.sum(), layer.weight)[0]
+    weight = layer.weight.detach().double().requires_grad_()
+    wanted = 3 * expected(maps.double(), weight, layer.bias.double(), 2, 1)
+    assert apart(got, torch.autograd.grad(wanted.sum(), weight)[0]) < 0.01
+
+
 def test_frozen_weights_pass_gradients_on() -> None:
     torch.manual_seed(0)
     layer = Up(32, 48).requires_grad_(False)
