@@ -205,7 +205,7 @@ class Iteration:
 def newest_share(decay: float, number: int) -> float:
     """What the moving average takes of the weights after iteration `number`, for itself and the nine before.
 
-    With the decay d of one iteration, which rises to its value so that the first weights are forgotten,
-    1 − min(d, (1 + n) / (10 + n))¹⁰.
+    All at first, for what it was before are no weights of the run. Then, with the decay d of one iteration, which rises
+    to its value so that the first weights are forgotten, 1 − min(d, (1 + n) / (10 + n))¹⁰.
     """
-    return 1 - min(decay, (1 + number) / (10 + number)) ** AVERAGED_EVERY
+    return 1 - min(decay, (1 + number) / (10 + number)) ** AVERAGED_EVERY if number >= AVERAGED_EVERY else 1.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rwae_core.config import SimpleFrames
 from rwae_core.frames.output import Output
@@ -46,11 +47,13 @@ class SimpleEncoder(nn.Module):
         for width in networks.encoder_widths:
             layers += [Down(before, width), nn.LeakyReLU(0.2, inplace=True)]
             before = width
-        self.convolutions = nn.Sequential(*layers)
+        self.convolutions = nn.Sequential(*layers[:-1])
         self.features = nn.Sequential(nn.Flatten(), nn.Linear(before * 16, features), nn.LeakyReLU(0.2))
 
     def forward(self, frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N F"]:
-        return self.features(self.convolutions(self.averaged(frames)))
+        maps = self.convolutions(self.averaged(frames))
+        # The last activation is of rows, as its gradient comes: where channels are last, it would be in another layout.
+        return self.features(functional.leaky_relu(maps.flatten(1), 0.2))
 
 
 class SimpleDecoder(nn.Module):

@@ -132,7 +132,7 @@ def test_the_average_of_weights_forgets_the_first_ones() -> None:
         average.lerp_(torch.ones(1), newest_share(0.99, number))
     assert average.item() > 0.99  # with a fixed decay it would be 0.45
     assert newest_share(0.99, 10**6) == pytest.approx(1 - 0.99**AVERAGED_EVERY)
-    assert newest_share(0, 9) == 1
+    assert newest_share(0, 19) == newest_share(0.99, 9) == newest_share(0.99, 0) == 1
 
 
 def test_the_average_moves_after_the_tenth_and_the_last() -> None:

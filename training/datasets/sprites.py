@@ -86,8 +86,7 @@ class Sprites:
             torch.cat([_cells(folder / name / f"{variant}.png") for variant in variants]).to(device)
             for name, variants in sheets
         )
-        colour, alpha = (bodies.float() / 255).split((3, 1), dim=2)
-        self.bodies, self.layers = colour * alpha, [_Layer.cut(cells) for cells in layers]
+        self.bodies, self.layers = _over_black(bodies), [_Layer.cut(cells) for cells in layers]
         order = np.random.RandomState(423).permutation(VARIANTS ** len(ATTRIBUTES))
         chosen = order[slice(*SPLITS[split])]
         characters = np.stack(np.unravel_index(chosen, (VARIANTS,) * len(ATTRIBUTES)), 1)
@@ -111,7 +110,7 @@ class Sprites:
         """Lays bottomwear, topwear, hair and shoes over a body over black: x ← x (1 − α) + colour · α."""
         action = labels["action"]
         body, *clothes = (len(ACTIONS) * labels[name] + action for name in ATTRIBUTES)
-        clip = self.bodies.index_select(0, body)
+        clip = self.bodies.index_select(0, body) / 255
         for layer, cells in zip(self.layers, [*clothes, action], strict=True):
             colour, alpha = layer.pixels.index_select(0, cells).split((3, 1), dim=2)
             clip[..., layer.rows, layer.columns].lerp_(colour, alpha)
@@ -145,6 +144,12 @@ class _Layer:
         seen = (cells[:, :, 3] > 0).flatten(0, 1).any(0)
         rows, columns = (_extent(seen.any(axis)) for axis in (1, 0))
         return cls(cells[..., rows, columns].float() / 255, rows, columns)
+
+
+def _over_black(cells: UInt8[Tensor, "cells T 4 H W"]) -> UInt8[Tensor, "cells T 3 H W"]:
+    """Colour · α."""
+    colour, alpha = cells.int().split((3, 1), dim=2)
+    return (colour * alpha / 255).round().byte()
 
 
 def _extent(seen: Bool[Tensor, " n"]) -> slice:
