@@ -6,13 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, UntypedStorage
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from typing_extensions import override
+
+from rwae_core.frames.simple import Averaged
 
 
 @dataclass(frozen=True)
@@ -37,15 +41,20 @@ def counted(compute: Callable[[], object]) -> Work:
     """The work of what a function computes on the CPU, of real tensors or, for free, of fake ones (`FakeTensorMode`).
 
     Recurrent networks are taken apart into their products meanwhile: oneDNN's are one operation, which has no formula.
+    Averages of squares, which are computed as a product because that is quick, need none.
     """
     counting = _Counting()
     before, *_ = torch.backends.mkldnn.set_flags(_enabled=False)
     try:
-        with counting:
+        with counting, patch.object(Averaged, "forward", _pooled):
             compute()
     finally:
         torch.backends.mkldnn.set_flags(_enabled=before)
     return Work(counting.flops, sum(storage.nbytes() for storage in counting.moved.values()))
+
+
+def _pooled(self: Averaged, frames: Tensor) -> Tensor:
+    return functional.adaptive_avg_pool2d(frames, self.side)
 
 
 class _Counting(TorchDispatchMode):

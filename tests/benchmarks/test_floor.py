@@ -10,6 +10,7 @@ from benchmarks.machine import CPU
 from benchmarks.requests import calls
 from benchmarks.work import Work, counted
 from rwae_core.config import ModelConfig, SimpleFrames
+from rwae_core.frames.simple import Averaged
 from rwae_core.model import RWAE
 from training import preset
 
@@ -52,6 +53,11 @@ def test_counts_what_is_read_twice_once_and_precisions_apart() -> None:
     assert twice.flops == {F: 2 * 2 * 4 * 4 * 8}
     assert twice.bytes == 4 * (4 * 8 + 2 * 4 * 4)
     assert counted(lambda: (a @ a.T, a.bfloat16() @ b)).flops == {F: 2 * 4 * 4 * 8, BF: 2 * 4 * 8 * 2}
+
+
+@torch.no_grad()
+def test_averages_are_no_work_however_they_are_computed() -> None:
+    assert counted(lambda: Averaged(8)(torch.rand(2, 3, 16, 16))) == Work()
 
 
 def test_counts_recurrent_networks() -> None:
