@@ -136,8 +136,9 @@ class ModelConfig(BaseModel):
     weakly supervised model tells apart (section 3.4), 0 without. With a "standardised" `motion_input` the motion
     posterior sees frames freed of the mean and the standard deviation of their recording (`rwae_core.moments`), with
     "contrast" pixels freed of those of their frame's channel. Each step of the prior is a mixture of `prior_components`
-    Gaussians; the paper's is one. Content's prior is a learned mixture of `content_components`, or N(0, I) as in the
-    paper where they are 1. With `prior_action` the prior of z^m is told the action, which the paper's is not.
+    Gaussians; the paper's is one. With `prior_residual` the prior says how z^m_t differs from z^m_{t−1}, for motion
+    whose steps are alike wherever they are taken, and with `prior_action` it is told the action; the paper's does
+    neither. Content's prior is a learned mixture of `content_components`, or N(0, I) as in the paper where they are 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,6 +154,7 @@ class ModelConfig(BaseModel):
     motion_input: Literal["frames", "contrast", "standardised"] = "frames"
     patch_widths: tuple[Width, Width, Width] | tuple[Width, Width, Width, Width] = (64, 128, 256)
     prior_components: Annotated[int, Field(ge=1, le=256)] = 1
+    prior_residual: bool = False
     content_components: Annotated[int, Field(ge=1, le=4096)] = 1
     prior_action: bool = False
     decoder: Literal["recurrent", "memoryless", "modulated", "placed"] = "recurrent"

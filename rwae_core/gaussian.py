@@ -61,6 +61,10 @@ class Gaussian:
         """Mean + std · ε of given ε ~ N(0, I), scaled by a temperature or not."""
         return self.mean + self.std * noise
 
+    def shifted(self, by: Float[Tensor, "*batch D"]) -> Gaussian:
+        """N(mean + by, std²)."""
+        return Gaussian(self.mean + by, self.std)
+
     def kl(self, other: Gaussian) -> Float[Tensor, "*batch D"]:
         """KL(self ‖ other) of each entry, in nats: ln(σ₂/σ₁) + (σ₁² + (μ₁ − μ₂)²) / 2σ₂² − ½."""
         ratio = self.std / other.std

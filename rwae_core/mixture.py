@@ -46,6 +46,10 @@ class Mixture:
         """A draw that is reparametrised in its component; which one it is has no gradient."""
         return self.draw(mixture_noise(self.components.mean.shape, generator, self.components.mean))
 
+    def shifted(self, by: Float[Tensor, "*batch D"]) -> Mixture:
+        """That of draws that are shifted."""
+        return Mixture(self.log_weights, self.components.shifted(by[..., None, :]))
+
     def kl_of(self, posterior: Gaussian) -> Float[Tensor, "*batch"]:
         """The least upper bound of KL(posterior ‖ self) that components give: −ln Σ_k π_k exp(−KL_k), in nats.
 
@@ -70,6 +74,15 @@ class MixtureHead(nn.Module):
         found, apart = self.gaussians(features), (self.components, -1)
         log_weights = functional.log_softmax(at_least_single(self.weights(features)), -1)
         return Mixture(log_weights, Gaussian(found.mean.unflatten(-1, apart), found.std.unflatten(-1, apart)))
+
+    @torch.no_grad()
+    def begin(self, mixture: Mixture) -> None:
+        """Begins at a mixture of K components in D dimensions, whatever the features; what they say is learned."""
+        limit, (mean, std) = self.gaussians.LOG_STD_LIMIT, (mixture.components.mean, mixture.components.std)
+        said = torch.cat([mean, limit * torch.atanh(std.log() / limit)])
+        for linear, bias in ((self.gaussians.linear, said.flatten()), (self.weights, mixture.log_weights)):
+            linear.weight.zero_()
+            linear.bias.copy_(bias)
 
     def noise(self, rows: int, steps: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "rows T D+K"]:
         """What `Mixture.draw` takes, drawn step by step."""
@@ -104,40 +117,21 @@ class ContentPrior(nn.Module):
 
     @torch.no_grad()
     def fit(self, codes: Gaussian, held_out: Gaussian) -> None:
-        """Fits weights and components to codes at once: EM on the average of the bound that `Mixture.kl_of` is.
+        """Fits weights and components to codes at once.
 
         A gradient hardly moves a component or a weight from where it begins, and codes that none began at are never
-        drawn. The components begin at codes that lie apart (k-means++, Arthur & Vassilvitskii 2007); then, with
-        r_nk ∝ π_k exp(−KL(q_n ‖ k)), π_k is the mean of r_nk, and a component has the mean and the variance, the
-        posteriors' own included, of the codes that it answers for. At last all become wider by that share of the
-        variance of all codes which makes codes of other recordings likeliest: there may be more components than
-        recordings. The same codes give the same mixture.
+        drawn. So it is `fitted`; then all components become wider by that share of the variance of all codes which
+        makes codes of other recordings likeliest: there may be more components than recordings. The same codes give
+        the same mixture.
 
         Args:
             codes: Posteriors (N, Dc) of training clips, N ≥ `components`; 16 times as many say how often each is met.
             held_out: Posteriors (M, Dc) of clips that are not trained on.
         """
-        mean, of_noise = codes.mean, codes.std.square()
-        self.mean.copy_(_apart(mean, self.components))
-        self.log_std.copy_(of_noise.mean(0).log() / 2)
-        self.logits.zero_()
-        square = of_noise + mean.square()
-        for _ in range(EM_STEPS):
-            precision = (-2 * self.log_std).exp()
-            # KL of each code and component, less what is the same for all components.
-            divergence = (
-                square @ precision.t() / 2
-                - mean @ (self.mean * precision).t()
-                + (self.mean.square() * precision / 2 + self.log_std).sum(1)
-            )
-            answers = (self.logits - divergence).softmax(1)
-            share = answers.sum(0).clamp(min=1e-6)[:, None]
-            self.mean.copy_(answers.t() @ mean / share)
-            variance = answers.t() @ square / share - self.mean.square()
-            self.log_std.copy_(variance.clamp(min=of_noise.min()).log() / 2)
-            self.logits.copy_((share[:, 0] / len(mean)).log())
-
-        narrow, apart = (2 * self.log_std).exp(), mean.var(0)
+        found = fitted(codes, self.components)
+        self.logits.copy_(found.log_weights)
+        self.mean.copy_(found.components.mean)
+        narrow, apart = found.components.std.square(), codes.mean.var(0)
 
         def divergence_when(wider: float) -> float:
             self.log_std.copy_((narrow + wider * apart).log() / 2)
@@ -150,6 +144,39 @@ class ContentPrior(nn.Module):
         if self.components == 1:
             return normal
         return torch.cat([normal, standard_gumbel((len(normal), self.components), generator, normal)], 1)
+
+
+@torch.no_grad()
+def fitted(codes: Gaussian, components: int) -> Mixture:
+    """The mixture of so many components to which codes are near: EM on the average of the bound that `kl_of` is.
+
+    The components begin at codes that lie apart (k-means++, Arthur & Vassilvitskii 2007); then, with
+    r_nk ∝ π_k exp(−KL(q_n ‖ k)), π_k is the mean of r_nk, and a component has the mean and the variance, the
+    posteriors' own included, of the codes that it answers for. The same codes give the same mixture.
+
+    Args:
+        codes: Posteriors (N, D), N ≥ `components`.
+        components: K.
+    """
+    of_noise = codes.std.square()
+    square = of_noise + codes.mean.square()
+    mean, log_weights = _apart(codes.mean, components), codes.mean.new_zeros(components)
+    log_std = (of_noise.mean(0).log() / 2).expand(components, -1)
+    for _ in range(EM_STEPS):
+        precision = (-2 * log_std).exp()
+        # KL of each code and component, less what is the same for all components.
+        divergence = (
+            square @ precision.t() / 2
+            - codes.mean @ (mean * precision).t()
+            + (mean.square() * precision / 2 + log_std).sum(1)
+        )
+        answers = (log_weights - divergence).softmax(1)
+        share = answers.sum(0).clamp(min=1e-6)[:, None]
+        mean = answers.t() @ codes.mean / share
+        variance = answers.t() @ square / share - mean.square()
+        log_std = variance.clamp(min=of_noise.min()).log() / 2
+        log_weights = (share[:, 0] / len(codes.mean)).log()
+    return Mixture(log_weights, Gaussian(mean, log_std.exp()))
 
 
 def _apart(codes: Float[Tensor, "N D"], count: int) -> Float[Tensor, "count D"]:

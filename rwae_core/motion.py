@@ -17,7 +17,7 @@ from torch.nn import functional
 from rwae_core.config import ModelConfig
 from rwae_core.errors import ShapeError
 from rwae_core.gaussian import Gaussian, GaussianHead, Generators
-from rwae_core.mixture import Mixture, MixtureHead
+from rwae_core.mixture import Mixture, MixtureHead, fitted
 from rwae_core.precision import at_least_single
 from rwae_core.recursion import Recursion
 
@@ -73,8 +73,9 @@ class RecurrentPrior(nn.Module):
     """One step of P_ψ(z^m_t | z^m_{<t}): an LSTM cell on z^m_{t−1} and a head (eq. 4). The first is given z^m_0 = 0.
 
     The paper's is N(μ_ψ, σ²_ψ). With `prior_components` it is a mixture of Gaussians, where a step may go several
-    ways: one Gaussian over all of them has most of its mass between them, where nothing is real. With `prior_action` it
-    is P_ψ(z^m_t | z^m_{<t}, a): z^m_0 is a linear map of the action.
+    ways: one Gaussian over all of them has most of its mass between them, where nothing is real. With `prior_residual`
+    the head's means are those of z^m_t − z^m_{t−1}. With `prior_action` it is P_ψ(z^m_t | z^m_{<t}, a): z^m_0 is a
+    linear map of the action.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -83,10 +84,26 @@ class RecurrentPrior(nn.Module):
         self.cell = nn.LSTMCell(dim, features)
         self.head = MixtureHead(features, dim, components) if components > 1 else GaussianHead(features, dim)
         self.first = nn.Linear(config.actions, dim, bias=False) if config.prior_action else None
+        self.residual = config.prior_residual
+
+    @torch.no_grad()
+    def fit(self, codes: Gaussian) -> None:
+        """Begins a residual mixture at the steps from each clip's first code to its second, where any way is open.
+
+        A gradient seldom leads there: one component covers all ways, and the others, which no step is near, stay away.
+
+        Args:
+            codes: Posteriors (N, T, Dm) of clips, N ≥ `prior_components`, T ≥ 2.
+        """
+        if not isinstance(self.head, MixtureHead):
+            return
+        before, after = (Gaussian(codes.mean[:, step], codes.std[:, step]) for step in (0, 1))
+        steps = Gaussian(after.mean - before.mean, (after.std.square() + before.std.square()).sqrt())
+        self.head.begin(fitted(steps, self.head.components))
 
     def forward(self, previous: Float[Tensor, "B Dm"], state: State) -> tuple[Gaussian | Mixture, State]:
         after = State(*self.cell(previous, state))
-        return self.head(after.hidden), after
+        return self._said(after.hidden, previous), after
 
     def noise(self, clips: int, steps: int, generator: Generators | None, like: Tensor) -> Float[Tensor, "B T E"]:
         """What each step is drawn with, drawn step by step: one draw for all would depend on how many there are."""
@@ -120,7 +137,11 @@ class RecurrentPrior(nn.Module):
         before = _previous(z_m)
         if self.first is not None:
             before = torch.cat([self._start(before, action)[:, None], before[:, 1:]], 1)
-        return self.head(_followed(self.cell, before))
+        return self._said(_followed(self.cell, before), before)
+
+    def _said(self, hidden: Float[Tensor, "*batch H"], before: Float[Tensor, "*batch Dm"]) -> Gaussian | Mixture:
+        found: Gaussian | Mixture = self.head(hidden)
+        return found.shifted(before) if self.residual else found
 
     def begin(self, like: Float[Tensor, "B ..."], action: Float[Tensor, "B A"] | None = None) -> Rollout:
         """Where the roll-outs of so many clips stand before their first step.

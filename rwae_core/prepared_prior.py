@@ -27,7 +27,7 @@ class PreparedPrior(RecurrentPrior):
     @torch.no_grad()
     def __init__(self, prior: RecurrentPrior) -> None:
         nn.Module.__init__(self)
-        self.cell, self.head, self.first = prior.cell, prior.head, prior.first
+        self.cell, self.head, self.first, self.residual = prior.cell, prior.head, prior.first, prior.residual
         cell, dim = prior.cell, prior.cell.input_size
         entry, kept, new, shown = torch.cat(
             [cell.weight_hh / 2, cell.weight_ih, (cell.bias_hh + cell.bias_ih)[:, None]], 1
@@ -65,12 +65,16 @@ class PreparedPrior(RecurrentPrior):
             memory.mul_(kept).addcmul_(entry, new).div_(2)
             torch.tanh(memory, out=state).mul_(shown)
             drawn = torch.addmm(log_odds, state, self.weights).argmax(1) if mixed else None
-            mean, log_std = self._said(state, drawn).chunk(2, 1)
+            mean, log_std = self._mean_and_log_std(state, drawn).chunk(2, 1)
+            if self.residual:
+                mean.add_(code)
             torch.addcmul(mean, log_std.tanh_().mul_(GaussianHead.LOG_STD_LIMIT).exp_(), eps, out=code)
             found.copy_(code)
         return codes.transpose(0, 1), Rollout(code.clone(), State(state / 2, memory))
 
-    def _said(self, state: Float[Tensor, "B H"], drawn: Int[Tensor, " B"] | None) -> Float[Tensor, "B 2*Dm"]:
+    def _mean_and_log_std(
+        self, state: Float[Tensor, "B H"], drawn: Int[Tensor, " B"] | None
+    ) -> Float[Tensor, "B 2*Dm"]:
         """Mean and bounded ln(std), where there are several of the component that is drawn."""
         if len(state) == 1 or drawn is None:  # all of them are as many bytes as the gates' weights
             only = 0 if drawn is None else int(drawn)

@@ -86,7 +86,7 @@ class ReplayedPrior(RecurrentPrior):
 
     def __init__(self, prior: RecurrentPrior) -> None:
         torch.nn.Module.__init__(self)
-        self.cell, self.head, self.first = prior.cell, prior.head, prior.first
+        self.cell, self.head, self.first, self.residual = prior.cell, prior.head, prior.first, prior.residual
         self._steps = Replay(self._roll_on)
 
     def roll_out(self, noise: Float[Tensor, "B T E"], after: Rollout) -> tuple[Float[Tensor, "B T Dm"], Rollout]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rwae_core.gaussian import Gaussian
 from rwae_core.latents import Latents
-from rwae_core.model import RWAE
+from rwae_core.model import RWAE, Inference
 from rwae_core.moments import moments
 from training import objectives, views
 from training.algorithm import Algorithm, computing, frozen
@@ -43,8 +43,9 @@ them, and its action by somebody else, likewise."""
 PRIOR_DRAWN = 4
 """Draws of the prior that are asked for their action, for each clip of a batch."""
 
-FITTED_A_COMPONENT, HELD_OUT = 16, 512
-"""Of how many training clips for each component content's prior is fitted, and on how many others it is tried."""
+FITTED_A_COMPONENT, FITTED_A_STEP, HELD_OUT = 16, 64, 512
+"""Of how many training clips for each component content's prior is fitted, and motion's, and on how many others the
+former is tried."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ class Autoencoding(Algorithm):
 
         From grey, the first updates overshoot on dark frames and leave a sigmoid saturated at black, for good.
         What names the actions of codes at rest begins anew: one that is certain of others does not let go of them.
-        A new prior of content, or that of codes at rest, is fitted to what a trained posterior sees in clips:
-        components that begin elsewhere mostly stay there.
+        New priors, or those of codes at rest, are fitted to what trained posteriors see in clips, content's and a
+        residual one of motion: components that begin elsewhere mostly stay there.
         """
         model = self.model
         if "decoder" not in given:
@@ -120,17 +121,21 @@ class Autoencoding(Algorithm):
         learns = frozenset[str]().union(*self.phases)
         if model.action_posterior is not None and "action" in learns and "encoder" not in learns:
             model.action_posterior.begin()
+        at_rest = "prior" in learns and "encoder" not in learns
         prior = model.content_prior
-        anew = "content_prior" not in given or ("prior" in learns and "encoder" not in learns)
-        if prior.components > 1 and "content_posterior" in given and anew:
-            prior.fit(self._codes(batches, FITTED_A_COMPONENT * prior.components), self._codes(held_out, HELD_OUT))
+        if prior.components > 1 and "content_posterior" in given and ("content_prior" not in given or at_rest):
+            codes, _ = self._codes(batches, FITTED_A_COMPONENT * prior.components)
+            prior.fit(codes, self._codes(held_out, HELD_OUT)[0])
+        if model.prior.residual and "motion_posterior" in given and ("prior" not in given or at_rest):
+            model.prior.fit(self._codes(batches, FITTED_A_STEP * model.config.prior_components)[1])
 
-    def _codes(self, batches: Callable[[], Batch], least: int) -> Gaussian:
-        """Posteriors of z^c of whole batches, of at least so many clips."""
-        seen: list[Gaussian] = []
-        while sum(len(each.mean) for each in seen) < least:
-            seen.append(self.model.infer(batches().clips, sample=False).content)
-        return Gaussian(torch.cat([each.mean for each in seen]), torch.cat([each.std for each in seen]))
+    def _codes(self, batches: Callable[[], Batch], least: int) -> tuple[Gaussian, Gaussian]:
+        """Posteriors of z^c and z^m of whole batches, of at least so many clips."""
+        seen: list[Inference] = []
+        while sum(len(each.latents.z_c) for each in seen) < least:
+            seen.append(self.model.infer(batches().clips, sample=False))
+        content, motion = [each.content for each in seen], [each.motion for each in seen]
+        return _together(content), _together(motion)
 
     def terms(
         self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float | Tensor
@@ -370,6 +375,10 @@ def present(part: Part | None) -> Part:
     if part is None:
         raise ValueError("only models with actions have this")
     return part
+
+
+def _together(some: list[Gaussian]) -> Gaussian:
+    return Gaussian(torch.cat([each.mean for each in some]), torch.cat([each.std for each in some]))
 
 
 def together(some: Latents, others: Latents) -> Latents:

@@ -41,6 +41,7 @@ VARIANTS = {
         decoder="modulated",
     ),
     "prior-of-four": ModelConfig(**SMALL, frame_networks=frames(4), prior_components=4),
+    "residual-prior-of-four": ModelConfig(**SMALL, frame_networks=frames(4), prior_components=4, prior_residual=True),
     "content-of-four": ModelConfig(**SMALL, frame_networks=frames(4), content_components=4, actions=3),
     "128-pixels": ModelConfig(**SMALL, frame_networks=frames(5, size=128)),
     "one-channel": ModelConfig(**SMALL, frame_networks=frames(4, channels=1)),

@@ -1,9 +1,11 @@
-"""The posterior of motion makes the steps that it is defined by, one after the other."""
+"""The posterior of motion makes the steps that it is defined by, one after the other; so does the prior."""
 
 import torch
 
 from rwae_core.config import ModelConfig, SimpleFrames
-from rwae_core.motion import MotionPosterior
+from rwae_core.gaussian import Gaussian
+from rwae_core.mixture import Mixture
+from rwae_core.motion import MotionPosterior, RecurrentPrior
 
 FRAMES = SimpleFrames(network="simple", size=16, channels=1, encoder_widths=[4, 4], decoder_widths=[4, 4])
 CONFIG = ModelConfig(frames=5, fps=8, content_dim=3, motion_dim=2, hidden_dim=6, frame_networks=FRAMES)
@@ -85,6 +87,48 @@ def test_in_bfloat16_its_gradients_are_close() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         rounded = gradient(features.float(), noise.float())
     assert (rounded - exact).norm() < 0.02 * exact.norm()
+
+
+def test_a_residual_prior_says_how_a_code_differs_from_the_one_before() -> None:
+    torch.manual_seed(0)
+    told = CONFIG.model_copy(update={"prior_components": 3, "prior_residual": True})
+    prior, plain = RecurrentPrior(told), RecurrentPrior(told.model_copy(update={"prior_residual": False}))
+    plain.load_state_dict(prior.state_dict())
+    z_m = torch.randn(4, 5, 2)
+    found, differences = prior.along(z_m), plain.along(z_m)
+    assert isinstance(found, Mixture)
+    assert isinstance(differences, Mixture)
+    before = torch.cat([torch.zeros(4, 1, 2), z_m[:, :-1]], 1)
+    torch.testing.assert_close(found.components.mean, before[:, :, None] + differences.components.mean)
+    torch.testing.assert_close(found.components.std, differences.components.std)
+    torch.testing.assert_close(found.log_weights, differences.log_weights)
+    noise = prior.noise(4, 5, torch.Generator().manual_seed(0), z_m)
+    codes, _ = prior.roll_out(noise, prior.begin(z_m))
+    torch.testing.assert_close(prior.along(codes).draw(noise), codes)
+
+
+def test_a_fitted_prior_goes_every_way_that_first_steps_go_and_none_between() -> None:
+    source = torch.Generator().manual_seed(0)
+    ways = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    start = 3 * torch.randn(2000, 2, generator=source)
+    mean = torch.stack([start, start + ways[torch.randint(4, (2000,), generator=source)]], 1)
+    torch.manual_seed(0)
+    prior = RecurrentPrior(CONFIG.model_copy(update={"prior_components": 8, "prior_residual": True}))
+    prior.fit(Gaussian(mean, torch.full_like(mean, 0.05)))
+    drawn, _ = prior.roll_out(prior.noise(1000, 2, source, mean), prior.begin(mean[:1000]))
+    apart = torch.cdist(drawn[:, 1] - drawn[:, 0], ways)
+    assert apart.amin(1).quantile(0.99) < 0.3
+    torch.testing.assert_close(
+        torch.bincount(apart.argmin(1), minlength=4) / 1000, torch.full((4,), 0.25), atol=0.05, rtol=0
+    )
+
+
+def test_a_prior_of_one_gaussian_has_nothing_to_begin_at() -> None:
+    prior = RecurrentPrior(CONFIG.model_copy(update={"prior_residual": True}))
+    before = {name: tensor.clone() for name, tensor in prior.state_dict().items()}
+    codes = torch.randn(3, 2, 2)
+    prior.fit(Gaussian(codes, torch.ones_like(codes)))
+    assert all(torch.equal(before[name], tensor) for name, tensor in prior.state_dict().items())
 
 
 def _posterior() -> tuple[MotionPosterior, torch.Tensor, torch.Tensor]:

@@ -15,9 +15,8 @@ def priors(variant: str) -> tuple[RecurrentPrior, PreparedPrior]:
 
 
 def variants() -> list[str]:
-    """One of each kind of head, and one that is told the action."""
-    told = next(name for name, config in VARIANTS.items() if config.prior_action)
-    return ["paper", "prior-of-four", told]
+    """One of each kind of head, one that is told the action, and one whose steps are told as differences, too."""
+    return ["paper", "prior-of-four", "told-actions", "residual-prior-of-four"]
 
 
 @pytest.mark.parametrize("variant", variants())

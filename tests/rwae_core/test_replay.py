@@ -43,7 +43,7 @@ def test_an_answer_stays_when_the_next_is_computed(device: str) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("variant", ["paper", "prior-of-four"])
+@pytest.mark.parametrize("variant", ["paper", "prior-of-four", "residual-prior-of-four"])
 @pytest.mark.parametrize("steps", [1, STEPS - 1, STEPS, 2 * STEPS + 3])
 def test_a_replayed_roll_out_is_the_priors(steps: int, variant: str, device: str) -> None:
     torch.manual_seed(0)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from rwae_core.config import ModelConfig
 from rwae_core.latents import Latents
+from rwae_core.mixture import Mixture
 from rwae_core.model import RWAE
 from training import objectives, preset
 from training.algorithm import frozen
@@ -115,6 +116,33 @@ def test_the_prior_of_content_is_fitted_where_it_is_new_or_its_codes_rest(name: 
     if fitted:
         weights = model.content_prior.logits.softmax(0)
         torch.testing.assert_close(weights @ model.content_prior.mean, codes.mean.mean(0), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("learns", "given", "fitted"),
+    [(["prior"], True, True), (["encoder", "decoder"], True, False), (["encoder", "decoder"], False, True)],
+)
+def test_a_residual_prior_of_motion_is_fitted_where_it_is_new_or_its_codes_rest(
+    learns: list[str], given: bool, fitted: bool
+) -> None:
+    raw: dict[str, Any] = preset.load("moving-shapes-likely").model_dump()
+    raw["model"] |= {"frames": 3, "hidden_dim": 16, "patch_widths": (4, 4, 4), "prior_components": 2}
+    raw["model"]["frame_networks"] |= {"encoder_widths": (4, 4, 4), "decoder_widths": (4, 4, 4, 4)}
+    raw["schedule"] |= {"learns": learns}
+    torch.manual_seed(0)
+    chosen = Preset.model_validate(raw)
+    assert isinstance(chosen.model, ModelConfig)
+    clips = torch.rand(8, 3, 3, 64, 64)
+    algorithm, batch = Autoencoding(RWAE(chosen.model), chosen), Batch(torch.arange(8), clips, {})
+    model = algorithm.model.eval()
+    before, parts = {name: w.clone() for name, w in model.prior.head.named_parameters()}, dict(model.named_children())
+    algorithm.start(lambda: batch, lambda: batch, frozenset(parts if given else parts.keys() - {"prior"}))
+    assert all(torch.equal(before[name], w) for name, w in model.prior.head.named_parameters()) != fitted
+    if fitted:
+        codes, said = model.infer(clips, sample=False).motion.mean, model.motion_prior(torch.zeros(1, 1, 12))
+        assert isinstance(said, Mixture)
+        step = (said.log_weights.exp()[..., None] * said.components.mean).sum(-2).flatten()
+        torch.testing.assert_close(step, (codes[:, 1] - codes[:, 0]).mean(0), atol=1e-5, rtol=1e-4)
 
 
 def test_swaps_are_asked_for_the_action_of_their_motion_and_the_decoder_alone_pays() -> None:
