@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rwae_core.latents import Latents
-from training.datasets.sm_mnist import DIGIT, SMMNIST
+from training.datasets.sm_mnist import DIGIT, SIDE, SMMNIST
 from training.evaluation.autoencoding import probe
 from training.evaluation.findings import Evaluation, Section, over_repeats
 from training.evaluation.judge import Judge, Recipe, in_batches, load_judge
@@ -19,7 +19,9 @@ from training.evaluation.protocols import Bench, bench, errors, swap_errors, tak
 from training.evaluation.request import Request
 from training.sequence_model import SequenceModel
 
-RECIPE = Recipe({"digit": 10}, required=99.0, steps=5000, batch=128, rate=2e-3, channels=1)
+RECIPE = Recipe({"digit": 10}, required=99.0, steps=6000, batch=128, rate=2e-3, channels=1, crop=SIDE)
+"""Frames as they are, each on its own and wherever the digit is: a BiLSTM that learned from 2 frames was right on 99.2% of
+clips of 10 and, by how a processor rounds, on 98.7 or 99.1% of those of 100."""
 TRAINED_ON, SHORT, LONG = 2, 10, 100
 """Frames of the clips that the judge learns from (each frame is a picture of its own), and of those that it judges."""
 LONG_CLIPS, QUICK, QUICK_LONG = 1000, 300, 40
