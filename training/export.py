@@ -56,9 +56,9 @@ several voices at once come out as neither (`lsd_db` of `/encode` says how far o
 babble: it has sounds and no words. A voice may be somebody's: put no words into mouths of people who did not agree.""",
     "moving-shapes": """\
 Motion rolled out of the recurrent prior may leave the frame, where a shape cannot be told: all that remains of the
-static error. It goes on as it went: of roll-outs longer than the 16 frames of a clip, half are outside after 32 and nine
-in ten after 64. Some contents drawn from the prior are between two shapes or colours. One of three shapes in one of
-five colours on black is all it has seen, and all that it can make an object do is move as a whole.""",
+static error. It goes on as it went: of roll-outs longer than the 16 frames of a clip, half are outside after 32 and
+nine in ten after 64. Some contents drawn from the prior are between two shapes or colours. One of three shapes in one
+of five colours on black is all it has seen, and all that it can make an object do is move as a whole.""",
     "sm-mnist": """\
 One digit on black is all it has seen, and all that it can make an object do is move as a whole: of what turns, bends
 or changes it says a place and an average. Some contents drawn from the prior are strokes that are no digit.""",

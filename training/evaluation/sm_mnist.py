@@ -20,7 +20,7 @@ from training.evaluation.request import Request
 from training.sequence_model import SequenceModel
 
 RECIPE = Recipe({"digit": 10}, required=99.0, steps=6000, batch=128, rate=2e-3, channels=1, crop=SIDE)
-"""Frames as they are, each on its own and wherever the digit is: a BiLSTM that learned from 2 frames was right on 99.2% of
+"""Whole frames, each on its own and wherever the digit is: a BiLSTM that learned from 2 frames was right on 99.2% of
 clips of 10 and, by how a processor rounds, on 98.7 or 99.1% of those of 100."""
 TRAINED_ON, SHORT, LONG = 2, 10, 100
 """Frames of the clips that the judge learns from (each frame is a picture of its own), and of those that it judges."""
