@@ -28,7 +28,7 @@ from training.evaluation.request import some
 from training.views import warped
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rwae" / "judges"
-FRAMES_AT_ONCE, FRAMES_TESTED = 576, 100_000
+FRAMES_AT_ONCE, FRAMES_TESTED = 576, 1_000_000
 FEATURES = 256
 SEED = 0
 
