@@ -171,6 +171,8 @@ class ModelConfig(BaseModel):
             raise ValueError(f"fps is {self.fps:g}; a spectrum's columns come at {networks.spectrum.fps:g} a second")
         if self.prior_action and not self.actions:
             raise ValueError("prior_action tells the prior which of the actions it is; set actions")
+        if self.prior_residual and self.frames < 2:
+            raise ValueError("prior_residual says how z^m changes from frame to frame; set frames to 2 or more")
         if self.content_posterior in ("patches", "glimpse") and isinstance(networks, SpectrumFrames):
             raise ValueError(
                 f"content_posterior = '{self.content_posterior}' looks at pixels; spectra take 'recurrent' or 'pooled'"

@@ -326,6 +326,8 @@ def test_sizes_that_do_not_fit_are_refused_when_configured(tmp_path: Path) -> No
         ModelConfig(frame_networks=ComplexFrames(), hidden_dim=151)
     with pytest.raises(ValueError, match="at 100 a second"):
         ModelConfig(frame_networks=SpectrumFrames())
+    with pytest.raises(ValueError, match="set frames to 2 or more"):
+        ModelConfig(frames=1, frame_networks=SimpleFrames(), prior_residual=True)
     with pytest.raises(ValueError, match="looks at pixels"):
         ModelConfig(fps=100, frame_networks=SpectrumFrames(), content_posterior="patches")
     with pytest.raises(ValueError, match="set network = 'simple'"):
