@@ -7,6 +7,7 @@ dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -140,8 +141,14 @@ class Autoencoding(Algorithm):
     def terms(
         self, phase: frozenset[str], batch: Batch, generator: torch.Generator, progress: float | Tensor
     ) -> dict[str, Tensor]:
-        """The terms of eq. 9 and, where the critics move, what they minimise on the same codes."""
-        with frozen(self.critics):
+        """The terms of eq. 9 and, where the critics move, what they minimise on the same codes.
+
+        Content's critic climbs the term that the codes descend, so it needs none of its own.
+        """
+        with ExitStack() as stack:
+            for name, critic in self.critics.named_children():
+                if name != "content":
+                    stack.enter_context(frozen(critic))
             latents, shown, terms = self.model_terms(batch, generator, progress)
         if "critic" in phase:
             terms |= self.critic_terms(latents, shown, generator)
@@ -349,9 +356,6 @@ class Autoencoding(Algorithm):
         """What the critics minimise on the codes of a batch and on frames filmed and drawn, which they leave."""
         z_c, z_m = latents.z_c.detach(), latents.z_m.detach()
         terms = {}
-        if self.critics.content is not None:
-            prior_z_c = gathered(self.content_draws(latents, generator).detach())
-            terms["content_critic"] = -objectives.scaled_mmd(self.critics.content, gathered(z_c), prior_z_c)
         if (discriminator := self.critics.discriminator) is not None:
             prior_z_c = self.content_draws(latents, generator).detach()
             mix = torch.rand(len(z_c), 1, generator=generator, device=z_c.device)

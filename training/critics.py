@@ -116,11 +116,17 @@ class _PlacesHead(nn.Module):
 
 
 class Critics(nn.Module):
-    """The critics that a preset's objective needs."""
+    """The critics that a preset's objective needs.
+
+    That of content climbs what codes descend: its gradients are reversed (Ganin & Lempitsky 2015), so one evaluation
+    serves both.
+    """
 
     def __init__(self, model: ModelConfig, objective: Objective) -> None:
         super().__init__()
         self.content = FeatureCritic(model.content_dim) if objective.content_mmd else None
+        for parameter in () if self.content is None else self.content.parameters():
+            parameter.register_hook(Tensor.neg)
         self.discriminator = Discriminator(model.content_dim) if objective.content_gan else None
         self.dependence = (
             DependenceCritic(model.content_dim, model.motion_dim, model.frames) if objective.dependence else None

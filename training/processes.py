@@ -208,8 +208,10 @@ def mean(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replaces gradients by their mean over processes, all in one message."""
+    if count() == 1:
+        return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if count() == 1 or not gradients:
+    if not gradients:
         return
     means = mean(torch.cat([gradient.flatten() for gradient in gradients]))
     for gradient, values in zip(gradients, means.split([g.numel() for g in gradients]), strict=True):

@@ -1,5 +1,6 @@
 """What the decoder is given and what is asked of it, term by term."""
 
+import copy
 import math
 from dataclasses import replace
 from typing import Any
@@ -243,6 +244,35 @@ def test_frames_that_are_decoded_swapped_and_of_the_priors_are_to_pass_for_filme
     found["frame_critic"].backward()
     assert moved(parts["critic"])
     assert not moved(parts["decoder"])
+
+
+def test_the_critic_of_content_climbs_the_term_that_codes_descend() -> None:
+    raw: dict[str, Any] = preset.load("sprites").model_dump()
+    raw["model"] |= {"frames": 3, "hidden_dim": 16, "patch_widths": (4, 4, 4)}
+    raw["model"]["frame_networks"] |= {"encoder_widths": (4, 4), "decoder_widths": (4, 4, 4, 4)}
+    torch.manual_seed(0)
+    chosen = Preset.model_validate(raw)
+    assert isinstance(chosen.model, ModelConfig)
+    algorithm = Autoencoding(RWAE(chosen.model), chosen).eval()  # in training, spectral norms move with every look
+    batch = Batch(torch.arange(8), torch.rand(8, 3, 3, 64, 64), {})
+    critic, encoder = algorithm.critics.content, algorithm.model.content_posterior
+    assert critic is not None
+
+    def term() -> Tensor:
+        return algorithm.terms(frozenset({"critic", "encoder"}), batch, torch.Generator().manual_seed(0), 0.5)[
+            "content_mmd"
+        ]
+
+    before = term()
+    before.backward()
+    for module, way in ((critic, 1), (encoder, -1)):
+        kept = copy.deepcopy(module.state_dict())
+        with torch.no_grad():
+            length = torch.stack([parameter.grad.square().sum() for parameter in module.parameters()]).sum().sqrt()
+            for parameter in module.parameters():
+                parameter.sub_(1e-3 / length * parameter.grad)  # what an optimiser does
+        assert way * (term() - before).item() > 0
+        module.load_state_dict(kept)
 
 
 @pytest.mark.parametrize("of", ["action", "content"])

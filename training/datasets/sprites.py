@@ -110,7 +110,7 @@ class Sprites:
         """Lays bottomwear, topwear, hair and shoes over a body over black: x ← x (1 − α) + colour · α."""
         action = labels["action"]
         body, *clothes = (len(ACTIONS) * labels[name] + action for name in ATTRIBUTES)
-        clip = self.bodies.index_select(0, body) / 255
+        clip = self.bodies.index_select(0, body).float().div_(255)
         for layer, cells in zip(self.layers, [*clothes, action], strict=True):
             colour, alpha = layer.pixels.index_select(0, cells).split((3, 1), dim=2)
             clip[..., layer.rows, layer.columns].lerp_(colour, alpha)
