@@ -25,8 +25,6 @@ clips of 10 and, by how a processor rounds, on 98.7 or 99.1% of those of 100."""
 TRAINED_ON, SHORT, LONG = 2, 10, 100
 """Frames of the clips that the judge learns from (each frame is a picture of its own), and of those that it judges."""
 LONG_CLIPS, QUICK, QUICK_LONG = 1000, 300, 40
-GENERATED = 200
-"""Clips of T = 100 that nothing is kept in."""
 
 _TITLE = "z^c kept, z^m from its prior, T = {frames}; error of the digit %, scores in nats"
 _KEPT = {
@@ -113,7 +111,7 @@ def centres(clips: Float[Tensor, "B T 1 64 64"]) -> Float[Tensor, "B T 2"]:
 @torch.no_grad()
 def _identity(model: SequenceModel, judge: Judge, request: Request) -> Section:
     """Whether generated digits stay who they are."""
-    count, same = QUICK_LONG if request.quick else GENERATED, []
+    count, same = QUICK_LONG if request.quick else LONG_CLIPS, []
     for generator in request.generators():
         agreed = []
         for rows in tqdm(in_batches(torch.arange(count), LONG), desc="identity", leave=False):
