@@ -2,24 +2,28 @@
 
 That release is frozen in `frozen/first_release.zip`: `rwae_core` (without its media) and `training` of commit 1fb947e,
 as `git archive` gives them. Both train the preset `sprites` as `training.train` does, with real clips, their own code
-and as many cores; the frozen one in float32. Rounds take turns; the first iterations of each are not counted.
+and as many cores; the frozen one in float32. All are started and take turns of a few seconds, in which the others are
+stopped (SIGSTOP), so that what else the machine does slows all of them down alike.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import torch
+from tqdm import tqdm
 
 from benchmarks import agreement
 from benchmarks.ceilings import ceilings
@@ -35,7 +39,8 @@ HERE = Path(__file__).parent
 FROZEN, DRIVE = HERE / "frozen" / "first_release.zip", HERE / "frozen" / "drive.py"
 DATA = Path(os.environ.get("RWAE_DATA", HERE.parent.parent / "shared" / "data")) / "sprites"
 PRESET = "sprites"
-ROUNDS, ITERATIONS, SKIPPED = 3, 30, 5
+TURNS, TURN_S, SKIPPED = 25, 2.0, 8
+"""Turns of each loop, seconds of one, and iterations before the first."""
 FASTER = 2.5
 """Times the first release, which it should be."""
 
@@ -49,24 +54,80 @@ class Loop:
     precision: str = "float32"
     processes: int = 1
 
-    def drive(self, iterations: int, out: Path) -> list[float]:
-        """Seconds of each iteration of a run in `out`."""
+    @contextmanager
+    def started(self, out: Path) -> Iterator[Running]:
+        """The loop in a run at `out`, stopped where its first few iterations are done; it ends with the context.
+
+        Raises:
+            RuntimeError: It does not train, and what it said.
+        """
         cores = len(os.sched_getaffinity(0))
         start = ["-m", "torch.distributed.run", f"--nproc-per-node={self.processes}"] if self.processes > 1 else []
-        driven = [str(DRIVE), self.precision, str(iterations)]
         asked = ["--preset", PRESET, "--data", str(DATA), "--out", str(out), "--device", "cpu"]
-        done = subprocess.run(  # noqa: S603 (ourselves, with names that are ours)
-            [sys.executable, *start, *driven, *asked],
-            env=os.environ | {"PYTHONPATH": str(self.root), "OMP_NUM_THREADS": str(max(1, cores // self.processes))},
-            cwd=out.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"{self.name} does not train: {done.stderr[-2000:]}")
-        found: list[float] = json.loads(done.stdout.splitlines()[-1])
-        return found
+        told, said = out.with_suffix(".moments"), out.with_suffix(".said")
+        with told.open("wb") as stdout, said.open("wb") as stderr:
+            process = psutil.Popen(
+                [sys.executable, *start, str(DRIVE), self.precision, *asked],
+                env=os.environ
+                | {"PYTHONPATH": str(self.root), "OMP_NUM_THREADS": str(max(1, cores // self.processes))},
+                cwd=out.parent,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        running = Running(process, told)
+        try:
+            while len(running.moments()) <= SKIPPED:
+                if process.poll() is not None:
+                    raise RuntimeError(f"{self.name} does not train: {said.read_text()[-2000:]}")
+                time.sleep(0.1)
+            running.pause()
+            yield running
+        finally:
+            running.end()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A loop that has been started, and where it says when its iterations begin."""
+
+    process: psutil.Popen
+    told: Path
+
+    def turn(self, seconds: float) -> float:
+        """Lets it go on for so long; seconds of an iteration, the median of those that were all in this turn."""
+        for each in self._all():
+            each.resume()
+        begin = time.perf_counter()
+        time.sleep(seconds)
+        end = time.perf_counter()
+        self.pause()
+        inside = [moment for moment in self.moments() if begin <= moment <= end]
+        if len(inside) < 2:
+            raise RuntimeError(
+                f"an iteration takes more than {seconds / 2:g} s: this machine is too slow for turns of that"
+            )
+        return statistics.median(after - before for before, after in pairwise(inside))
+
+    def moments(self) -> list[float]:
+        """When each iteration so far began."""
+        *whole, _ = self.told.read_text().split("\n")
+        return [float(line) for line in whole]
+
+    def pause(self) -> None:
+        """Stops it where it is."""
+        for each in self._all():
+            each.suspend()
+
+    def end(self) -> None:
+        """Ends it, wherever it is."""
+        for each in self._all():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        self.process.wait()
+
+    def _all(self) -> list[psutil.Process]:
+        """It and those that it has started, in sessions of their own."""
+        return [*self.process.children(recursive=True), self.process] if self.process.is_running() else []
 
 
 @contextmanager
@@ -89,12 +150,15 @@ def measure() -> Section:
         ours = Loop("as the preset says, bfloat16", HERE.parent, "bfloat16") if has_bfloat16(CPU) else plain
         several = Loop(f"{fastest}, torchrun with {cores} processes", HERE.parent, fastest, cores)
         loops = list(dict.fromkeys([first, plain, ours, several]))
-        outs = (Path(folder) / str(number) for number in range(1000))
         seconds: dict[str, list[float]] = {loop.name: [] for loop in loops}
-        for _ in range(ROUNDS):
-            for loop in loops:
-                taken = loop.drive(ITERATIONS, next(outs))[SKIPPED:]
-                seconds[loop.name].append(statistics.median(taken))
+        with ExitStack() as stack:
+            started = {
+                loop.name: stack.enter_context(loop.started(Path(folder) / str(number)))
+                for number, loop in enumerate(loops)
+            }
+            for _ in tqdm(range(TURNS), desc="training", leave=False):
+                for name, running in started.items():
+                    seconds[name].append(running.turn(TURN_S))
 
     chosen = preset.load(PRESET)
     data = Sprites(DATA, "train")

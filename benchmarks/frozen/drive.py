@@ -1,28 +1,23 @@
-"""Drives the training loop of whichever release `training` is imported from, for so many iterations, and times each.
+"""Drives the training loop of whichever release `training` is imported from, and says when each iteration begins.
 
-`benchmarks.training` starts it with that release in PYTHONPATH. Prints the seconds of each iteration as JSON.
+`benchmarks.training` starts it with that release in PYTHONPATH. Prints a moment of the monotonic clock, in seconds,
+a line an iteration, until the run is done or it is killed.
 
-    python drive.py <float32|bfloat16> <iterations> <arguments of training.train>
+    python drive.py <float32|bfloat16> <arguments of training.train>
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from typing import Any
 
 from training import preset, train
 
-precision, count, *arguments = sys.argv[1:]
-moments: list[float] = []
-
-
-class Done(Exception):  # noqa: N818 (nothing is wrong)
-    """All that was asked for has been driven."""
+precision, *arguments = sys.argv[1:]
+first = os.environ.get("RANK", "0") == "0"
 
 
 class Clock:
@@ -33,9 +28,8 @@ class Clock:
 
     def __iter__(self) -> Iterator[int]:
         for number in self.left:
-            moments.append(time.perf_counter())
-            if number == int(count):
-                raise Done
+            if first:
+                print(time.perf_counter(), file=sys.__stdout__, flush=True)
             yield number
 
     def __getattr__(self, name: str) -> Any:
@@ -50,10 +44,5 @@ def load(name: str) -> Any:
 whole, preset.load = preset.load, load
 train.tqdm = Clock  # type: ignore[attr-defined]
 train.LOG_EVERY, train.WATCH_EVERY, train.CHECKPOINT_EVERY = 10**9, 10**9, 10**9
-try:
-    code = train.main(arguments)
-except Done:
-    code = 0
-if os.environ.get("RANK", "0") == "0":
-    print(json.dumps([after - before for before, after in pairwise(moments)]), flush=True)
-sys.exit(code)
+sys.stdout = sys.stderr  # what the loop says is not a moment
+sys.exit(train.main(arguments))

@@ -1,5 +1,6 @@
 """The benchmark of training: the frozen release still trains."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,19 @@ def test_a_loop_is_timed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(training, "DATA", drawn_sprites)
-    with first_release() as root:
-        seconds = Loop("one", root if frozen else HERE.parent).drive(2, tmp_path / "run")
-    assert len(seconds) == 2
-    assert all(value > 0 for value in seconds)
+    with first_release() as root, Loop("one", root if frozen else HERE.parent).started(tmp_path / "run") as running:
+        before = running.moments()
+        time.sleep(0.5)
+        assert running.moments() == before, "it waits for its turn"
+        assert 0 < running.turn(5) < 5
+        assert len(running.moments()) > len(before)
+    assert not running.process.is_running()
 
 
 def test_a_loop_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "DATA", tmp_path / "nothing")
-    with pytest.raises(RuntimeError, match="is missing"):
-        Loop("ours", HERE.parent).drive(1, tmp_path / "run")
+    with (
+        pytest.raises(RuntimeError, match="is missing"),
+        Loop("ours", HERE.parent).started(tmp_path / "run"),
+    ):
+        pass
