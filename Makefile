@@ -4,7 +4,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 STARTERS := $(addprefix tests/,$(addprefix benchmarks/test_,service_alone.py serving.py speech_times.py) \
-	deploy docs rwae_client rwae_core/media service)
+	deploy rwae_client $(addprefix rwae_core/media/test_media_,pool.py timing.py) service)
 
 .PHONY: serve test check format audit lock train bench docs clean
 
