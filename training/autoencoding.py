@@ -7,7 +7,6 @@ dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -143,12 +142,11 @@ class Autoencoding(Algorithm):
     ) -> dict[str, Tensor]:
         """The terms of eq. 9 and, where the critics move, what they minimise on the same codes.
 
-        Content's critic climbs the term that the codes descend, so it needs none of its own.
+        Content's critic climbs the term that the codes descend, so it needs none of its own, and rests with them while
+        that has no weight.
         """
-        with ExitStack() as stack:
-            for name, critic in self.critics.named_children():
-                if name != "content":
-                    stack.enter_context(frozen(critic))
+        others = nn.ModuleList(critic for name, critic in self.critics.named_children() if name != "content")
+        with frozen(others):
             latents, shown, terms = self.model_terms(batch, generator, progress)
         if "critic" in phase:
             terms |= self.critic_terms(latents, shown, generator)
