@@ -52,23 +52,21 @@ def aligned_distance(a: Float[Tensor, "N D"], b: Float[Tensor, "M D"]) -> float:
     exact = "donot_use_mm_for_euclid_dist"  # of equal columns exactly 0
     distances = torch.cdist(a.double().cpu(), b.double().cpu(), compute_mode=exact).numpy()
     rows, columns = distances.shape
-    # Row i of a diagonal stands at i + 1; what is before the first row is infinitely far.
+    diagonals = np.fliplr(distances)
+    # Row i of a diagonal stands at i + 1; before the first row all is infinitely far but where the path begins.
     beyond = np.full(rows + 1, np.inf)
-    totals, lengths = (beyond.copy(), beyond.copy()), (np.zeros(rows + 1), np.zeros(rows + 1))
-    row = np.arange(rows)
+    totals, lengths = (beyond.copy(), beyond), (np.zeros(rows + 1), np.zeros(rows + 1))
+    totals[0][0] = 0
     for diagonal in range(rows + columns - 1):
-        here = row[max(0, diagonal - columns + 1) : diagonal + 1]
-        local = distances[here, diagonal - here]
+        first, last = max(0, diagonal - columns + 1), min(rows, diagonal + 1)
+        same, next_ = slice(first, last), slice(first + 1, last + 1)
+        best, steps = totals[0][same], lengths[0][same]
+        for way in (same, next_):
+            shorter = totals[1][way] < best
+            best, steps = np.where(shorter, totals[1][way], best), np.where(shorter, lengths[1][way], steps)
         total, length = beyond.copy(), np.zeros(rows + 1)
-        if diagonal == 0:
-            total[1], length[1] = local[0], 1
-        else:
-            ways = np.stack([totals[0][here], totals[1][here], totals[1][here + 1]])
-            steps = np.stack([lengths[0][here], lengths[1][here], lengths[1][here + 1]])
-            best = ways.argmin(0)
-            chosen = np.arange(len(here))
-            total[here + 1] = local + ways[best, chosen]
-            length[here + 1] = 1 + steps[best, chosen]
+        np.add(diagonals.diagonal(columns - 1 - diagonal), best, out=total[next_])
+        np.add(steps, 1, out=length[next_])
         totals, lengths = (totals[1], total), (lengths[1], length)
     return float(totals[1][-1] / lengths[1][-1])
 
