@@ -3,8 +3,8 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
-STARTERS := $(addprefix tests/,$(addprefix benchmarks/test_,service_alone.py serving.py speech_times.py) \
-	deploy rwae_client $(addprefix rwae_core/media/test_media_,pool.py timing.py) service)
+ALONE := $(addprefix tests/,$(addprefix benchmarks/test_,service_alone.py serving.py speech_times.py) \
+	rwae_core/media/test_media_timing.py $(addprefix service/test_,load.py spinning.py))
 
 .PHONY: serve test check format audit lock train bench docs clean
 
@@ -14,9 +14,9 @@ serve: $(VENV)/serve.done ## Serve the models of weights/ on PORT
 test: $(VENV)/dev.done ## Run the tests, or those that ARGS names: make test ARGS="-m slow tests/service"
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
-else # what starts services and browsers one by one, as some of it measures time, and what computes side by side
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(STARTERS:%=--ignore %)
-	$(BIN)/python -m pytest $(STARTERS)
+else # first all that can run side by side, then what measures time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(ALONE:%=--ignore %)
+	$(BIN)/python -m pytest $(ALONE)
 endif
 
 check: $(VENV)/dev.done ## Format, lint and types

@@ -10,6 +10,7 @@ from tests.training.test_methods import small
 def test_every_figure_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "ITERATIONS", 6)
     monkeypatch.setattr(clock, "FOR_S", 0.0)
+    monkeypatch.setattr(cuda, "PRESETS", (cuda.SIMPLE, cuda.COMPLEX))
     monkeypatch.setattr(cuda.preset, "load", {name: small(name) for name in cuda.PRESETS}.__getitem__)
     section = cuda.measure(torch.device("cpu"))
     assert set(cuda.PRESETS) < set(section.rows)

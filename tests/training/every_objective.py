@@ -18,7 +18,7 @@ from training.datasets import Dataset
 from training.datasets.utterances import Recording, Utterances
 from training.preset import Preset
 
-STEPS, BATCH, FRAMES, SIZE = 20, 16, 2, 16
+STEPS, BATCH, FRAMES, SIZE = 12, 16, 2, 16
 
 
 def kinds() -> dict[str, Preset]:

@@ -279,16 +279,16 @@ def test_the_discriminator_tells_filmed_frames_and_what_they_are_said_to_be_of(o
     torch.manual_seed(0)
     discriminator = FrameDiscriminator(3, 64, 2, 5)
     optimiser = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
-    said = torch.eye(2).repeat(8, 1)
-    same = torch.zeros(16, 1, 1)
+    said = torch.eye(2).repeat(2, 1)
+    same = torch.zeros(4, 1, 1)
 
     def codes(said: Tensor) -> Latents:
         if of == "action":
-            return Latents(torch.zeros(16, 5), same, said)
-        return Latents(functional.pad(said, (1, 2)), same, torch.full((16, 2), 0.5))
+            return Latents(torch.zeros(4, 5), same, said)
+        return Latents(functional.pad(said, (1, 2)), same, torch.full((4, 2), 0.5))
 
     # Left halves are bright in one, right halves in the other; what is drawn is said to be of the other.
-    frames = torch.zeros(16, 2, 3, 64, 64)
+    frames = torch.zeros(4, 1, 3, 64, 64)
     frames[::2, ..., :32] = 1
     frames[1::2, ..., 32:] = 1
     for _ in range(60):

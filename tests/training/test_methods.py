@@ -95,7 +95,8 @@ def test_every_preset_builds_at_full_size_and_its_rates_fall(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", preset.names())
-def test_every_preset_trains_two_steps(name: str, tmp_path: Path) -> None:
+def test_every_preset_trains_two_steps(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "WATCHED_PAIRS", 4)
     chosen = small(name)
     data = data_for(chosen)
     train.train(chosen, data, data, tmp_path, device=torch.device("cpu"), seed=0)
