@@ -14,7 +14,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.utils import skip_init
 
 from rwae_core.decoder import SLOPE, ModulatedDecoder, at_steps, dynamic, modulated
 from rwae_core.frames.strided import PADDING, STRIDE
@@ -125,7 +124,7 @@ def _laid_out(layer: _ConvNd) -> _ConvNd:
 
 def _channels_last(layer: nn.Linear, places: int) -> nn.Linear:
     """A layer that gives a map, its K channels one after the other, as one that gives its places so."""
-    laid = skip_init(nn.Linear, layer.in_features, layer.out_features)
+    laid = nn.Linear(layer.in_features, layer.out_features, device="meta")
     laid.weight = nn.Parameter(layer.weight.unflatten(0, (-1, places)).transpose(0, 1).flatten(0, 1), False)
     laid.bias = nn.Parameter(layer.bias.unflatten(0, (-1, places)).t().flatten(), False)
     return laid
@@ -139,7 +138,7 @@ def _between_places(layer: nn.ConvTranspose2d) -> nn.Conv2d:
     """
     taps = torch.tensor([[2, 0], [3, 1]])
     kernel = layer.weight[:, :, taps][..., taps]  # in, out, pixel, place and pixel, place along both sides
-    plain = skip_init(nn.Conv2d, layer.in_channels, 4 * layer.out_channels, 2, padding=1)
+    plain = nn.Conv2d(layer.in_channels, 4 * layer.out_channels, 2, padding=1, device="meta")
     plain.weight = nn.Parameter(kernel.permute(2, 4, 1, 0, 3, 5).flatten(0, 2), False)
     plain.bias = nn.Parameter(layer.get_parameter("bias").repeat(4), False)
     return plain

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch.overrides import TorchFunctionMode
 
 from rwae_core.config import ModelConfig
 from rwae_core.errors import WeightsError
@@ -69,13 +71,29 @@ def load_weights(folder: Path, device: torch.device | str = "cpu") -> tuple[RWAE
         raise WeightsError(f"{path.name} of weights '{folder.name}' cannot be read: {error.strerror}") from error
     if hashlib.sha256(data).hexdigest() != config.sha256:
         raise WeightsError(f"{path.name} of weights '{folder.name}' is damaged: its sha256 is not the configuration's")
-    with torch.device("meta"):
+    with torch.device("meta"), _NotDrawn():
         model = RWAE(config.model)
     try:
         model.load_state_dict(load(data), strict=True, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"{path.name} of weights '{folder.name}' does not fit its {CONFIG_FILE}: {error}") from error
     return model.to(device=device, dtype=torch.float32).eval().requires_grad_(False), config
+
+
+class _NotDrawn(TorchFunctionMode):
+    """Normal draws are left out: on the meta device torch imports its compiler for them, which takes a second."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ == "normal_":  # of torch.nn.init or of a tensor
+            return args[0] if args else kwargs["tensor"]
+        return (torch.empty if func is torch.randn else func)(*args, **kwargs)
 
 
 def read_config(folder: Path) -> WeightsConfig:

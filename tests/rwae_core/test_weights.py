@@ -1,12 +1,14 @@
 """Weights come back as they were, and nothing else is taken for weights."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from rwae_core.config import ModelConfig, SimpleFrames
+from rwae_core.config import ComplexFrames, ModelConfig, SimpleFrames
 from rwae_core.errors import WeightsError
 from rwae_core.model import RWAE
 from rwae_core.weights import load_weights, save_weights
@@ -17,6 +19,7 @@ CONFIG = ModelConfig(
     hidden_dim=10,
     frame_networks=SimpleFrames(encoder_widths=(4, 4, 4, 4), decoder_widths=(4, 4, 4, 4)),
 )
+COMPLEX = ComplexFrames(encoder_widths=(8,) * 5, decoder_widths=(8,) * 5)
 
 
 @pytest.fixture
@@ -45,6 +48,31 @@ def test_half_precision_weights_are_computed_in_single(folder: Path) -> None:
     loaded, _ = load_weights(folder)
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
     assert loaded.generate(1, 2).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prior_components": 2, "content_components": 3, "decoder": "modulated"},
+        {"hidden_dim": 12, "frame_networks": COMPLEX},
+    ],
+    ids=["simple", "complex"],
+)
+def test_reading_imports_no_compiler(changes: dict[str, object], tmp_path: Path) -> None:
+    """Torch has a second or two of imports that only some of its functions want, and a service would start later."""
+    config = CONFIG.model_copy(update=changes)
+    save_weights(tmp_path, RWAE(config))
+    script = """if True:
+        import sys
+        from pathlib import Path
+        import torch
+        from rwae_core.weights import load_weights
+        model = load_weights(Path(sys.argv[1]))[0].prepare(torch.float32)
+        assert model.generate(1, 2).isfinite().all()
+        print(*sys.modules.keys() & {"torch._dynamo", "torch._inductor", "sympy"})
+    """
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_one_changed_byte_is_found(folder: Path) -> None:
