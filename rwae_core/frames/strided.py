@@ -16,8 +16,8 @@ from torch.nn import functional, grad
 SIDE, STRIDE, PADDING = 4, 2, 1
 NARROW = 16
 """Channels below which a product of matrices is too thin."""
-LOW, LOWEST = 8, 4
-"""Coarse pixels a side above which oneDNN is faster: in bfloat16 where the processor has tiles (AMX), in float32."""
+LOW = 8
+"""Coarse pixels a side above which oneDNN is faster where the processor has tiles (AMX)."""
 TILES = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
@@ -48,22 +48,19 @@ class Up(nn.ConvTranspose2d):
 
 
 def _learns(layer: Down | Up, maps: Tensor) -> bool:
-    """Whether weights learn on a processor and oneDNN's gradients, as torch asks for them, are slow."""
-    bfloat16 = torch.is_autocast_enabled("cpu")
-    slow = min(layer.in_channels, layer.out_channels) >= NARROW and (bfloat16 or maps.shape[-1] <= STRIDE * LOWEST)
+    """Whether weights learn on a processor in bfloat16, where oneDNN's gradients of most of them are slow."""
     return (
-        (isinstance(layer, Up) or slow)
+        (isinstance(layer, Up) or min(layer.in_channels, layer.out_channels) >= NARROW)
         and maps.device.type == "cpu"
-        and (bfloat16 or maps.dtype == torch.float32)
+        and torch.is_autocast_enabled("cpu")
         and torch.is_grad_enabled()
         and layer.weight.requires_grad
     )
 
 
 def _learning(layer: Down | Up, maps: Tensor, bias: Tensor | None) -> Tensor:
-    precision = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else layer.weight.dtype
-    given = [None if each is None else each.to(precision) for each in (maps, layer.weight, bias)]
-    found: Tensor = _Strided.apply(*given, isinstance(layer, Up))  # type: ignore[no-untyped-call]
+    parameters = [None if each is None else each.to(torch.bfloat16) for each in (layer.weight, bias)]
+    found: Tensor = _Strided.apply(maps.to(torch.bfloat16), *parameters, isinstance(layer, Up))  # type: ignore[no-untyped-call]
     return found
 
 
@@ -112,8 +109,7 @@ class _Strided(torch.autograd.Function):
 
 def _multiplies(side: int, weight: Float[Tensor, "G F 4 4"]) -> bool:
     """Whether a product of matrices is faster than oneDNN, with so many coarse pixels a side."""
-    low = side <= LOWEST if weight.dtype == torch.float32 else not TILES or side <= LOW
-    return low and min(weight.shape[:2]) >= NARROW
+    return min(weight.shape[:2]) >= NARROW and not (TILES and side > LOW)
 
 
 def _windows(fine: Float[Tensor, "N F H W"]) -> Float[Tensor, "P Q"]:
