@@ -58,9 +58,17 @@ def change(path, by=0.5):
     save_weights(path, network, card=f"{weights.card}, changed")
 
 
+@pytest.fixture
+def two_threads():
+    """One has no helpers, and is all that tests have where they run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc: run it on Linux")
-@pytest.mark.skipif(torch.get_num_threads() == 1, reason="one thread has no helpers: run it with two or more")
-def test_reading_models_leaves_no_thread_behind(path):
+def test_reading_models_leaves_no_thread_behind(path, two_threads):
     """Helpers of a thread that goes on would make those of the engine wait for each other asleep."""
 
     def read():
