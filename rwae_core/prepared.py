@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.nn.modules.conv import _ConvNd
 
 from rwae_core.decoder import SLOPE, ModulatedDecoder, at_steps, dynamic, modulated
-from rwae_core.frames.strided import PADDING, STRIDE
+from rwae_core.frames.strided import PADDING, STRIDE, between_places
 from rwae_core.latents import Latents
 from rwae_core.precision import has_bfloat16
 
@@ -131,21 +131,15 @@ def _channels_last(layer: nn.Linear, places: int) -> nn.Linear:
 
 
 def _between_places(layer: nn.ConvTranspose2d) -> nn.Conv2d:
-    """A transposed convolution of 4×4, stride 2 and padding 1, as one to the 2×2 pixels between any 2×2 places.
-
-    Along one side, places p − 1 and p are all that pixels 2p − 1 and 2p depend on: the first by taps 2 and 0, the
-    second by 3 and 1. The channels are a row's two pixels, then the next row's.
-    """
-    taps = torch.tensor([[2, 0], [3, 1]])
-    kernel = layer.weight[:, :, taps][..., taps]  # in, out, pixel, place and pixel, place along both sides
+    """The last layer as `between_places` has it, its bias for each of the four pixels."""
     plain = nn.Conv2d(layer.in_channels, 4 * layer.out_channels, 2, padding=1, device="meta")
-    plain.weight = nn.Parameter(kernel.permute(2, 4, 1, 0, 3, 5).flatten(0, 2), False)
+    plain.weight = nn.Parameter(between_places(layer.weight), False)
     plain.bias = nn.Parameter(layer.get_parameter("bias").repeat(4), False)
     return plain
 
 
 def _pixels(blocks: Float[Tensor, "N I I Q"]) -> Float[Tensor, "N H W C"]:
-    """The pixels of `_between_places`, less those beyond the edges; I is H/2 + 1, Q is 4C."""
+    """The pixels of `between_places`, less those beyond the edges, as films have them; I is H/2 + 1, Q is 4C."""
     frames, count = len(blocks), blocks.shape[1]
     rows = blocks.reshape(frames, count, count, 2, -1).transpose(2, 3)
     return rows.reshape(frames, 2 * count, 2 * count, -1)[:, 1:-1, 1:-1]

@@ -23,6 +23,7 @@ class Algorithm(nn.Module, ABC):
 
     model: nn.Module
     phases: tuple[frozenset[str], ...]
+    _learning: frozenset[str] | None = None
 
     @abstractmethod
     def parts(self) -> dict[str, list[nn.Module]]:
@@ -44,6 +45,14 @@ class Algorithm(nn.Module, ABC):
             generator: Source of every draw.
             progress: Share of the run that is done, 0 to 1.
         """
+
+    def learn(self, phase: frozenset[str]) -> None:
+        """Lets the parts of a phase require gradients, and no other."""
+        if phase != self._learning:  # asking every parameter takes longer than some of the terms
+            for name, modules in self.parts().items():
+                for module in modules:
+                    module.requires_grad_(name in phase)
+            self._learning = phase
 
     def start(self, batches: Callable[[], Batch], held_out: Callable[[], Batch], given: frozenset[str]) -> None:
         """Sets what data should decide before the first update; by default nothing.
@@ -77,10 +86,11 @@ def computing(device: torch.device, chosen: Preset) -> torch.autocast:
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
     """Inside, gradients pass through `module` and stop short of its parameters."""
-    required = [parameter.requires_grad for parameter in module.parameters()]
-    module.requires_grad_(False)
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter, was in zip(module.parameters(), required, strict=True):
-            parameter.requires_grad_(was)
+        for parameter in learning:
+            parameter.requires_grad_(True)

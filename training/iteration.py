@@ -36,9 +36,7 @@ def descend(
     weights: Mapping[str, Tensor | float],
 ) -> dict[str, Tensor]:
     """Terms of a phase on a batch; their weighted sum's gradients are then in what the phase updates, and no other."""
-    for name, modules in algorithm.parts().items():
-        for module in modules:
-            module.requires_grad_(name in phase)
+    algorithm.learn(phase)
     with processes.global_draws():
         batch = random_batch(
             data,

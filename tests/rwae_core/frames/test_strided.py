@@ -35,7 +35,7 @@ def test_in_bfloat16_gradients_are_those_of_float64(
     layer, maps = kind(32, after), torch.randn(count, 32, side, side, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         found = layer(maps)
-    assert found.dtype == torch.bfloat16
+    assert found.dtype == (torch.float32 if kind is Up and after < strided.NARROW else torch.bfloat16)
     assert ("_Strided" in type(found.grad_fn).__name__) == (kind is Up or after >= strided.NARROW), "not by oneDNN"
     shares = torch.randn_like(found)
     got = torch.autograd.grad(found, (maps, layer.weight, layer.bias), shares)
@@ -45,6 +45,29 @@ def test_in_bfloat16_gradients_are_those_of_float64(
     for one, other in zip(got, wanted, strict=True):
         assert one.dtype == torch.float32
         assert apart(one, other) < 0.01  # bfloat16 has 8 bits: 0.4%
+
+
+@pytest.mark.parametrize("shape", [(2, 20, 3, 6), (1, 5, 1, 2), (3, 4, 20, 5)])
+def test_a_narrow_layer_is_torchs_and_its_gradients_too(shape: tuple[int, int, int, int]) -> None:
+    """In whatever is computed in: it is a convolution of another kind, by the pixels between places."""
+    count, before, after, side = shape
+    torch.manual_seed(0)
+    layer = Up(before, after).double()
+    maps = torch.randn(count, before, side, side, dtype=torch.float64, requires_grad=True)
+    found = layer(maps)
+    assert "_Strided" in type(found.grad_fn).__name__
+    expected = functional.conv_transpose2d(maps, layer.weight, layer.bias, 2, 1)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(layer.unbiased(maps) + layer.bias[:, None, None], expected)
+    shares, leaves = torch.randn_like(expected), (maps, layer.weight, layer.bias)
+    for one, other in zip(*(torch.autograd.grad(each, leaves, shares) for each in (found, expected)), strict=True):
+        torch.testing.assert_close(one, other)
+    layer.requires_grad_(False)
+    torch.testing.assert_close(
+        torch.autograd.grad(layer(maps), maps, shares), torch.autograd.grad(layer.unbiased(maps), maps, shares)
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(layer(maps), found.detach(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", LAYERS)
