@@ -149,10 +149,7 @@ def test_a_residual_prior_of_motion_is_fitted_where_it_is_new_or_its_codes_rest(
 def test_swaps_are_asked_for_the_action_of_their_motion_and_the_decoder_alone_pays() -> None:
     algorithm, batch = people("human-actions-sharp", new_clips=0)
     model = algorithm.model
-    for modules in algorithm.parts().values():
-        for module in modules:
-            module.requires_grad_(False)
-    model.decoder.requires_grad_(True)
+    algorithm.learn(frozenset({"decoder"}))
     found = terms(algorithm, batch)
     latents = model.infer(
         batch.clips,
@@ -204,19 +201,13 @@ def drawing() -> tuple[Autoencoding, Batch]:
     return algorithm, batch
 
 
-def only(algorithm: Autoencoding, *parts: str) -> None:
-    for name, modules in algorithm.parts().items():
-        for module in modules:
-            module.requires_grad_(name in parts)
-
-
 def moved(modules: list[torch.nn.Module]) -> bool:
     return any(each.grad is not None and bool(each.grad.any()) for module in modules for each in module.parameters())
 
 
 def test_frames_that_are_decoded_swapped_and_of_the_priors_are_to_pass_for_filmed_ones() -> None:
     algorithm, batch = drawing()
-    only(algorithm, "decoder", "critic")
+    algorithm.learn(frozenset({"decoder", "critic"}))
     parts = algorithm.parts()
     _, (filmed, drawn), found = algorithm.model_terms(batch, torch.Generator().manual_seed(0), 0.5)
     assert filmed.frames.shape == (8, 2, 3, 64, 64)
@@ -309,7 +300,7 @@ def test_both_scales_of_the_discriminator_have_as_much_say() -> None:
 
 def test_what_the_prior_draws_for_an_action_is_asked_for_it_and_the_prior_alone_pays() -> None:
     algorithm, batch = drawing()
-    only(algorithm, "decoder", "prior")
+    algorithm.learn(frozenset({"decoder", "prior"}))
     found = terms(algorithm, batch)
     model = algorithm.model
     assert model.action_posterior is not None
