@@ -213,9 +213,11 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return
-    means = mean(torch.cat([gradient.flatten() for gradient in gradients]))
-    for gradient, values in zip(gradients, means.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(values.view_as(gradient))
+    together = torch.cat([gradient.flatten() for gradient in gradients])
+    with _together():
+        dist.all_reduce(together)
+    for gradient, values in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+        torch.div(values.view_as(gradient), count(), out=gradient)
 
 
 def _sum(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
