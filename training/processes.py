@@ -213,15 +213,17 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return
-    together = torch.cat([gradient.flatten() for gradient in gradients])
-    with _together():
-        dist.all_reduce(together)
-    for gradient, values in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+    total = _add(torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, values in zip(gradients, total.split([g.numel() for g in gradients]), strict=True):
         torch.div(values.view_as(gradient), count(), out=gradient)
 
 
 def _sum(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
-    total = values.clone(memory_format=torch.contiguous_format)
+    return _add(values.clone(memory_format=torch.contiguous_format))
+
+
+def _add(total: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
+    """Adds to it what the other processes have in its place."""
     with _together():
         dist.all_reduce(total)
     return total
