@@ -18,7 +18,7 @@ MODULES = (test_contract, test_errors, test_audio, test_audio_errors, test_strea
 SERVERS = {"client", "mixed", "small"}
 """Fixtures that a module with these tests has to have: clients of servers of `weights_dir`, of `mixed_dir`, and of
 `weights_dir` with uploads of at most 0.25 MB."""
-HERE = {"app", "caplog", "mixed_dir", "process", "tmp_path", "weights_dir"}
+HERE = {"app", "caplog", "mixed_dir", "monkeypatch", "process", "tmp_path", "weights_dir"}
 """Fixtures of tests that start a server of their own, or look into it."""
 
 
