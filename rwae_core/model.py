@@ -308,6 +308,11 @@ class RWAE(nn.Module):
         return self
 
     @property
+    def draws_clips(self) -> bool:
+        """Whether frames are drawn with the rest of their clip, or at least faster so; else each for itself."""
+        return self.config.decoder == "recurrent" or isinstance(self.decoder, PreparedDecoder)
+
+    @property
     def rounds(self) -> bool:
         """Whether frames are drawn in less than float32, so that codes 1e-7 apart may give pixels 3 levels apart."""
         return isinstance(self.decoder, PreparedDecoder) and self.decoder.layout.weight.dtype is not torch.float32

@@ -20,9 +20,9 @@ from rwae_core.frames.strided import PADDING, STRIDE, between_places
 from rwae_core.latents import Latents
 from rwae_core.precision import has_bfloat16
 
-LONG = 64
+LONG = 32
 """Frames of a clip from which on it is drawn with weights of its own."""
-PART = 50
+PART = 32
 """Of them at once: on one core, parts of 25 to 50 are drawn fastest."""
 
 

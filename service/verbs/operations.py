@@ -134,7 +134,8 @@ class DecodeFrames(Operation[NDArray[np.generic]]):
         latents: Codes of one whole clip.
         start: The first frame.
         stop: The one after the last.
-        recurrent: Whether a frame depends on those before it. Else frames of clips of any length share a pass.
+        recurrent: Whether a frame depends on those before it.
+        together: Whether they are drawn as a clip. Else each is, and those of clips of any length share a pass.
         target: The frames that these are to be.
     """
 
@@ -142,13 +143,14 @@ class DecodeFrames(Operation[NDArray[np.generic]]):
     start: int
     stop: int
     recurrent: bool
+    together: bool
     target: Frames | None = None
 
     @property
     @override
     def shape(self) -> tuple[object, ...]:
         dims = (self.latents.z_c.shape[-1], self.latents.z_m.shape[-1], self.latents.action is None)
-        return (*dims, self.latents.z_m.shape[1], self.cost) if self.recurrent else dims
+        return (*dims, self.latents.z_m.shape[1] if self.recurrent else None, self.cost) if self.together else dims
 
     @property
     @override
@@ -158,7 +160,7 @@ class DecodeFrames(Operation[NDArray[np.generic]]):
     @classmethod
     @override
     def run(cls, network: RWAE, batch: Sequence[Self]) -> list[NDArray[np.generic]]:
-        drawn = cls._recurrent(network, batch) if batch[0].recurrent else cls._memoryless(network, batch)
+        drawn = cls._drawn(network, batch)
         pieces = drawn.split([each.cost for each in batch])
         targets = [each.target for each in batch if each.target is not None]
         if not targets:
@@ -172,31 +174,30 @@ class DecodeFrames(Operation[NDArray[np.generic]]):
         return [next(clips if each.target is None else found) for each in batch]
 
     @classmethod
-    def _memoryless(cls, network: RWAE, batch: Sequence[Self]) -> Float[Tensor, "F C H W"]:
-        """Each frame as a clip of its own."""
-        codes = [(each.latents, each.cost) for each in batch]
-        actions = [row.action.expand(steps, -1) for row, steps in codes if row.action is not None]
-        frames = Latents(
-            torch.cat([row.z_c.expand(steps, -1) for row, steps in codes]),
-            torch.cat([each.latents.z_m[0, each.start : each.stop] for each in batch])[:, None],
-            torch.cat(actions) if actions else None,
-        )
-        return network.decode(frames).flatten(0, 1)
-
-    @classmethod
-    def _recurrent(cls, network: RWAE, batch: Sequence[Self]) -> Float[Tensor, "F C H W"]:
-        """The recurrent part runs through each whole clip, which is cheap beside drawing its frames."""
-        rows = [each.latents for each in batch]
-        actions = [row.action for row in rows if row.action is not None]
+    def _drawn(cls, network: RWAE, batch: Sequence[Self]) -> Float[Tensor, "F C H W"]:
+        codes = [each._codes() for each in batch]
+        actions = [clip.action for clip in codes if clip.action is not None]
         clips = Latents(
-            torch.cat([row.z_c for row in rows]),
-            torch.cat([row.z_m for row in rows]),
+            torch.cat([clip.z_c for clip in codes]),
+            torch.cat([clip.z_m for clip in codes]),
             torch.cat(actions) if actions else None,
         )
-        if batch[0].cost == clips.z_m.shape[1]:
+        if not batch[0].recurrent or batch[0].cost == clips.z_m.shape[1]:
             return network.decode(clips).flatten(0, 1)
         steps = torch.stack([torch.arange(each.start, each.stop) for each in batch])
         return network.decode(clips, steps.to(clips.z_m.device)).flatten(0, 1)
+
+    def _codes(self) -> Latents:
+        """Of all of the clip, where a recurrent part, which is cheap, runs through it; of these frames; or of each."""
+        z_c, z_m, action = self.latents.z_c, self.latents.z_m, self.latents.action
+        if self.recurrent:
+            return self.latents
+        part = z_m[:, self.start : self.stop]
+        if self.together:
+            return Latents(z_c, part, action)
+        return Latents(
+            z_c.expand(self.cost, -1), part.movedim(1, 0), None if action is None else action.expand(self.cost, -1)
+        )
 
 
 def decoding(network: RWAE, latents: Latents, most: int, target: Frames | None = None) -> list[DecodeFrames]:
@@ -212,7 +213,12 @@ def decoding(network: RWAE, latents: Latents, most: int, target: Frames | None =
     ends = [(start, min(start + size, frames)) for start in range(0, frames, size)]
     return [
         DecodeFrames(
-            latents, start, stop, config.decoder == "recurrent", None if target is None else target[start:stop]
+            latents,
+            start,
+            stop,
+            config.decoder == "recurrent",
+            network.draws_clips,
+            None if target is None else target[start:stop],
         )
         for start, stop in ends
     ]

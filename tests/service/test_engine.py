@@ -145,7 +145,7 @@ class Cramped(nn.Module):
     def __init__(self, network, frames, error):
         super().__init__()
         self.network, self.config, self.frames, self.error = network, network.config, frames, error
-        self.rounds = network.rounds
+        self.rounds, self.draws_clips = network.rounds, network.draws_clips
 
     def encode(self, clip, generator=None):
         self._fill(len(clip) * clip.shape[1])
@@ -290,22 +290,15 @@ def test_verbs_share_passes(engine, record):
 
 
 def test_who_comes_later_joins_what_is_under_way(engine, record):
-    """An encoding that has got as far as its decoding shares that with a /decode that has just come."""
+    """An encoding that has got as far as its decoding shares that with those of /decode that came after it."""
     model = engine.library.find("grey")
-    gate = Gate()
-    first = engine.submit(model, gate)
-    assert gate.entered.wait(30)
-    encode = engine.submit(model, Encode(moving(1)[..., :1]))
-    second = Gate()
-    waiting = engine.submit(model, second)
-    gate.release.set()
-    assert second.entered.wait(30), "after the encoding, which is older"
-    decode = engine.submit(model, Decode(codes(model, 3, 5)))
-    second.release.set()
-    first.result(), waiting.result(), encode.result(), decode.result()
-    frames = [frames for frames, _ in record.of("DecodeFrames")]
-    assert sum(frames) == 13
+    with held(engine):
+        encode = engine.submit(model, Encode(moving(1)[..., :1]))
+        others = [engine.submit(model, Decode(codes(model, 3, frames))) for frames in (8, 5)]
+    for future in (encode, *others):
+        future.result()
     assert record.of("EncodeClip") == [(8, 1)]
+    assert record.of("DecodeFrames") == [(21, 3)]
 
 
 def test_the_oldest_goes_first(library, record):

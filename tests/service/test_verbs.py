@@ -153,6 +153,20 @@ def test_lengths_share_a_pass_where_frames_have_no_memory(name):
     assert (len({piece.shape for piece in pieces}) == 1) == (network.config.decoder != "recurrent")
 
 
+@pytest.mark.parametrize("frames", [5, 70])
+@torch.inference_mode()
+def test_a_processor_draws_frames_as_the_clip_that_they_are(frames, monkeypatch):
+    """Which is faster, the more so the more they are, and would show in nothing but the time it takes."""
+    network, drawn = build("modulated").networks[CPU].prepare(), []
+    latents = network.sample(1, frames, torch.Generator().manual_seed(0))
+    draw = network.decode
+    monkeypatch.setattr(network, "decode", lambda codes: drawn.append(codes.z_m.shape[:2]) or draw(codes))
+    pieces = decoding(network, latents, 512)
+    found = np.concatenate([DecodeFrames.run(network, [piece])[0] for piece in pieces])
+    assert drawn == [(1, piece.cost) for piece in pieces]
+    assert_same(found, (draw(latents)[0] * 255).round().to(torch.uint8).movedim(1, -1).numpy())
+
+
 @torch.inference_mode()
 def test_frames_that_are_judged_and_frames_that_are_shown_share_a_pass(model):
     network, target = model.networks[CPU], moving(1, 4)
