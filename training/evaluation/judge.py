@@ -47,6 +47,7 @@ class Recipe:
         channels: C.
         widths: Channels of the encoder's convolutions.
         warps: Whether clips are shifted, zoomed and recoloured as a whole, each at random, for data with few takes.
+        shift: Pixels that clips are moved by as a whole, at most, for data whose figures always stand at one place.
         crop: Side of the square of each clip that it learns from, wherever that is; then only which patches are seen
             counts, not where or when: clothes and not poses. 0: all of it.
         differences: Whether it also sees what changes from frame to frame, which no background or clothing is part of.
@@ -63,6 +64,7 @@ class Recipe:
     channels: int = 3
     widths: tuple[int, ...] = (16, 32, 64, 128)
     warps: bool = False
+    shift: int = 0
     crop: int = 0
     differences: bool = False
     joint: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -150,7 +152,7 @@ def load_judge(
 
 
 def train_judge(recipe: Recipe, data: Dataset) -> Judge:
-    """Trains on real clips with noise and, where the recipe says so, warped as a whole or cropped."""
+    """Trains on real clips with noise and, where the recipe says so, warped or shifted as a whole, or cropped."""
     with torch.random.fork_rng([data.device] if data.device.type == "cuda" else []):
         torch.manual_seed(SEED)
         judge = Judge(recipe).to(data.device)
@@ -161,6 +163,8 @@ def train_judge(recipe: Recipe, data: Dataset) -> Judge:
             clip, labels = data.clips(indices), data.labels(indices)
             if recipe.warps:
                 clip = warped(clip)
+            if recipe.shift:
+                clip = _cropped(functional.pad(clip, [recipe.shift] * 4), clip.shape[-1])
             if recipe.crop:
                 clip = _cropped(clip, recipe.crop)
             clip = clip + recipe.noise * torch.rand(len(clip), 1, 1, 1, 1, device=clip.device) * torch.randn_like(clip)

@@ -21,6 +21,7 @@ RECIPE = Recipe(
     steps=1400,  # right in all after 700, but of real clips as unsure as H(y|x) = 0.047: IS 8.6
     batch=48,
     widths=(32, 64, 96, 128),
+    shift=2,  # without, it may not know an action one pixel further on
 )
 QUICK = 300
 

@@ -140,7 +140,7 @@ JUDGES: list[tuple[Name, Recipe, int, tuple[int, ...]]] = [
 def test_judges_are_right_on_real_test_clips_disturbed_or_not(
     name: Name, recipe: Recipe, trained_on: int, judged: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is trained in up to 6 minutes on 2 cores where the cache does not have it."""
+    """Each is trained in up to 10 minutes on 2 cores where the cache does not have it."""
     monkeypatch.undo()
     folder = DATA / {"sprites": "sprites", "sm-mnist": "mnist", "human-actions": "human_actions"}.get(name, "")
     if not folder.is_dir():
